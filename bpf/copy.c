@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The copy to user space: of a datagram, and of a socket option's value. */
+static inline int skb_copy_enter(int typed, u64 skb, u32 size)
+{
+	struct thread *thread = traced_thread();
+	struct frame *frame;
+	u64 sk;
+
+	if (!thread)
+		return 0;
+	sk = load64(typed, skb, OFF_SKB_SK);
+	if (!sk || load16(typed, sk, OFF_SOCK_FAMILY) != AF_NETLINK)
+		return 0;
+	frame = push(thread, TRACER_SKB_COPY);
+	if (!frame)
+		return 0;
+	describe(frame, typed, sk, skb, load16(typed, sk, OFF_SOCK_PROTOCOL), portid_of(sk));
+	frame->size = size;
+	return 0;
+}
+
+static inline int skb_copy_return(s32 ret)
+{
+	struct thread *thread = traced_thread();
+	struct frame *frame;
+
+	if (!thread)
+		return 0;
+	frame = top(thread);	/* a datagram of another family was not pushed */
+	if (!frame || frame->point != TRACER_SKB_COPY)
+		return 0;
+	frame = pop(thread, TRACER_SKB_COPY);
+	if (frame)
+		emit_span(thread, frame, ret);
+	return 0;
+}
+
+ENTRY(skb_copy_datagram_iter)
+{
+	return skb_copy_enter(TYPED(skb_copy_datagram_iter), ARG(skb_copy_datagram_iter, 0),
+			      ARG(skb_copy_datagram_iter, 3));
+}
+RETURN(skb_copy_datagram_iter) { return skb_copy_return(RETVAL(skb_copy_datagram_iter)); }
+
+/* A copy seen from outside counts only inside a socket option's handler. */
+static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
+{
+	struct thread *thread = traced_thread();
+	struct frame *outer, *frame;
+	u64 sk;
+
+	if (!thread)
+		return 0;
+	outer = top(thread);
+	if (!outer || (outer->point != TRACER_NF_GETSOCKOPT && outer->point != TRACER_MSGCHAN_COPY))
+		return 0;
+	frame = push(thread, TRACER_COPY_TO_USER);
+	if (frame) {
+		frame->size = size;
+		frame->type = outer->type;
+		frame->start_ns = start_ns;
+	}
+	frame = pop(thread, TRACER_COPY_TO_USER);
+	if (frame)
+		emit(thread, frame, end_ns, left ? -14 : 0, TRACER_SPAN);
+	return 0;
+}
+
+#if COPY_RELAY
+RAW_TRACEPOINT_PROBE(copy_to_user)
+{
+	return user_copy(ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
+}
+#endif
+
+#if COPY_BREAKPOINT
+/* Entry only: _copy_to_user(to, from, size); a duration of 0 says so. */
+int on_copy_breakpoint(struct bpf_perf_event_data *ctx)
+{
+	u64 now = bpf_ktime_get_ns();
+
+	return user_copy(now, now, PT_REGS_PARM3(&ctx->regs), 0);
+}
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Who is traced, and the stack of open calls.
+ *
+ * A thread is traced when it has an entry in `threads`: user space enters the
+ * first ones, fork carries it on. A socket is traced when a traced thread
+ * bound it, so that what other contexts send to it is seen as well.
+ */
+
+/* The idle tasks of all CPUs share tid 0. */
+static inline u32 current_key(void)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	return tid ? tid : 0x80000000 | bpf_get_smp_processor_id();
+}
+
+static inline struct thread *current_thread(void)
+{
+	u32 key = current_key();
+
+	return threads.lookup(&key);
+}
+
+static inline struct thread *traced_thread(void)
+{
+	struct thread *thread = current_thread();
+
+	return thread && thread->traced ? thread : 0;
+}
+
+static inline int port_traced(u32 proto, u32 portid)
+{
+	u64 key = (u64)proto << 32 | portid;
+
+	return ports.lookup(&key) != 0;
+}
+
+static inline struct account *account_of(u32 point)
+{
+	return accounts.lookup(&point);
+}
+
+static inline void count_missed(u32 point)
+{
+	struct account *account = account_of(point);
+
+	if (account)
+		account->missed++;
+}
+
+/* A bystander: somebody else's thread, or an interrupt in it, that sends to a traced socket. */
+static inline struct thread *enter_bystander(void)
+{
+	u32 key = current_key(), zero = 0;
+	struct thread *blank = blank_thread.lookup(&zero);
+	struct thread *thread;
+
+	if (!blank)
+		return 0;
+	threads.update(&key, blank);
+	thread = threads.lookup(&key);
+	if (thread) {
+		thread->tid = bpf_get_current_pid_tgid();
+		thread->tgid = bpf_get_current_pid_tgid() >> 32;
+	}
+	return thread;
+}
+
+static inline void leave_bystander(struct thread *thread)
+{
+	u32 key = current_key();
+
+	if (!thread->traced && thread->depth == 0)
+		threads.delete(&key);
+}
+
+/*
+ * The frame at this depth, 0 beyond the ends. The mask repeats what the test
+ * says: the compiler may test one register and index with another, and the
+ * verifier then does not see that they are bounded alike.
+ */
+static inline struct frame *frame_at(struct thread *thread, u32 depth)
+{
+	if (depth >= MAX_DEPTH)
+		return 0;
+	asm volatile("%0 &= 7" : "+r"(depth));
+	return &thread->frames[depth];
+}
+
+static inline struct frame *top(struct thread *thread)
+{
+	return frame_at(thread, thread->depth - 1);
+}
+
+static inline struct frame *push(struct thread *thread, u8 point)
+{
+	struct frame *frame = frame_at(thread, thread->depth);
+
+	thread->depth++;
+	if (!frame) {
+		count_missed(point);
+		return 0;
+	}
+	frame->buf = 0;
+	frame->id = 0;
+	frame->size = 0;
+	frame->netns = 0;
+	frame->type = 0;
+	frame->flags = 0;
+	frame->point = point;
+	frame->proto = 0;
+	frame->wanted = 0;
+	frame->start_ns = bpf_ktime_get_ns();
+	return frame;
+}
+
+/*
+ * The innermost open call of this point; what lies above it missed its return
+ * (a kretprobe without a free instance) and is counted.
+ */
+static inline struct frame *pop(struct thread *thread, u8 point)
+{
+	u32 depth = thread->depth;
+	struct frame *frame;
+	int i;
+
+	for (i = 0; i < MAX_DEPTH; i++) {
+		frame = frame_at(thread, --depth);
+		if (!frame)
+			break;
+		if (frame->point == point) {
+			thread->depth = depth;
+			return frame;
+		}
+		count_missed(frame->point);
+	}
+	if (thread->depth > MAX_DEPTH)
+		thread->depth--;
+	if (thread->traced != TRACED_FRESH)
+		count_missed(point);
+	return 0;
+}
+
+/* A system call is the outermost: what is still open missed its return. */
+static inline struct frame *push_syscall(struct thread *thread, u8 point)
+{
+	struct frame *frame = top(thread);
+
+	if (frame)
+		count_missed(frame->point);
+	thread->depth = 0;
+	thread->traced = TRACED;
+	return push(thread, point);
+}
+
+static inline void emit(struct thread *thread, struct frame *frame, u64 end_ns, s32 ret, u8 kind)
+{
+	struct account *account = account_of(frame->point);
+	struct frame *outer = top(thread);
+	struct tracer_event *event;
+
+	if (outer)
+		outer->wanted = 1;
+	if (!account)
+		return;
+	event = events.ringbuf_reserve(sizeof(*event));
+	if (!event) {
+		account->lost++;
+		return;
+	}
+	event->start_ns = frame->start_ns;
+	event->end_ns = end_ns;
+	event->buf = frame->buf;
+	event->sock = frame->id;
+	event->tid = thread->tid;
+	event->tgid = thread->tgid;
+	event->netns = frame->netns;
+	event->size = frame->size;
+	event->ret = ret;
+	event->type = frame->type;
+	event->flags = frame->flags;
+	event->cpu = bpf_get_smp_processor_id();
+	event->kind = kind;
+	event->point = frame->point;
+	event->depth = thread->depth;
+	event->proto = frame->proto;
+	event->reserved = 0;
+	account->emitted++;
+	account->time_sum += frame->start_ns + end_ns;
+	events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+static inline void emit_span(struct thread *thread, struct frame *frame, s32 ret)
+{
+	emit(thread, frame, bpf_ktime_get_ns(), ret, TRACER_SPAN);
+}
+
+/* An observation without duration, on top of what is open. */
+static inline void emit_instant(struct thread *thread, struct frame *frame)
+{
+	emit(thread, frame, frame->start_ns, 0, TRACER_SPAN);
+}
+
+static inline void emit_task(u64 task, u32 tid, u32 tgid)
+{
+	struct account *account = account_of(0);
+	u64 parent = load64(0, task, OFF_TASK_REAL_PARENT);
+	u64 nsproxy = load64(0, task, OFF_TASK_NSPROXY);
+	struct tracer_task *record;
+
+	if (!account)
+		return;
+	record = events.ringbuf_reserve(sizeof(*record));
+	if (!record) {
+		account->lost++;
+		return;
+	}
+	record->start_ns = bpf_ktime_get_ns();
+	bpf_probe_read_kernel(record->comm, sizeof(record->comm), (void *)(task + OFF_TASK_COMM));
+	record->reserved0 = 0;
+	record->tid = tid;
+	record->tgid = tgid;
+	record->netns = load32(0, load64(0, nsproxy, OFF_NSPROXY_NET), OFF_NET_INUM);
+	record->ppid = load32(0, parent, OFF_TASK_TGID);
+	record->reserved1 = 0;
+	record->cpu = bpf_get_smp_processor_id();
+	record->kind = TRACER_TASK;
+	record->point = 0;
+	record->depth = 0;
+	record->proto = 0;
+	record->reserved2 = 0;
+	account->emitted++;
+	account->time_sum += record->start_ns;
+	events.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+static inline void adopt(u64 task, u32 tid, u32 tgid)
+{
+	u32 zero = 0;
+	struct thread *blank = blank_thread.lookup(&zero);
+	struct thread *thread;
+
+	if (!blank)
+		return;
+	threads.update(&tid, blank);
+	thread = threads.lookup(&tid);
+	if (!thread) {
+		count_missed(0);	/* more threads than MAX_THREADS */
+		return;
+	}
+	thread->tid = tid;
+	thread->tgid = tgid;
+	thread->traced = TRACED;
+	emit_task(task, tid, tgid);
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_fork)
+{
+	u64 child = ctx->args[1];
+
+	if (traced_thread())
+		adopt(child, load32(0, child, OFF_TASK_PID), load32(0, child, OFF_TASK_TGID));
+	return 0;
+}
+
+/* exec gives the thread the process's id and a new name. */
+RAW_TRACEPOINT_PROBE(sched_process_exec)
+{
+	u32 old = ctx->args[1], tid = bpf_get_current_pid_tgid();
+	struct thread *thread = threads.lookup(&old);
+
+	if (!thread || !thread->traced)
+		return 0;
+	if (old != tid)
+		threads.delete(&old);
+	adopt(ctx->args[0], tid, bpf_get_current_pid_tgid() >> 32);
+	return 0;
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_exit)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (traced_thread())
+		threads.delete(&tid);
+	return 0;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * netlink: who sends what to whom, and when it lies in the receiver's queue.
+ * netlink_unicast is re-entrant: the request's call encloses the handler and
+ * the reply's call. Dumps and broadcasts reach the queue without it.
+ */
+#define MAX_MESSAGES 16
+#define ALIGN_NLMSG(length) (((length) + 3) & ~3U)
+
+struct nlmsg_header {
+	u32 len;
+	u16 type;
+	u16 flags;
+	u32 seq;
+	u32 portid;
+};
+
+static inline u64 skb_data(int typed, u64 skb)
+{
+	return load64(typed, skb, OFF_SKB_DATA);
+}
+
+static inline void read_header(struct nlmsg_header *header, u64 data)
+{
+	header->len = 0;
+	bpf_probe_read_kernel(header, sizeof(*header), (void *)data);
+}
+
+static inline void describe(struct frame *frame, int typed, u64 sk, u64 skb, u32 proto, u32 portid)
+{
+	struct nlmsg_header header = {};
+
+	read_header(&header, skb_data(typed, skb));
+	frame->buf = skb;
+	frame->id = id_of(portid, header.seq);
+	frame->type = header.type;
+	frame->flags = header.flags;
+	frame->proto = proto;
+	frame->size = load32(typed, skb, OFF_SKB_LEN);
+	frame->netns = netns_of(typed, sk);
+}
+
+/* The further messages of a request's buffer, one record each. */
+static inline void emit_messages(struct thread *thread, struct frame *first, int typed, u64 skb)
+{
+	u64 data = skb_data(typed, skb);
+	struct nlmsg_header header = {};
+	struct frame frame = *first;
+	u32 at, room = first->size;
+	int i;
+
+	read_header(&header, data);
+	at = ALIGN_NLMSG(header.len);
+	for (i = 1; i < MAX_MESSAGES; i++) {
+		if (header.len < sizeof(header) || at + sizeof(header) > room)
+			return;
+		read_header(&header, data + at);
+		frame.id = id_of(first->id, header.seq);
+		frame.type = header.type;
+		frame.flags = header.flags;
+		frame.size = header.len;
+		emit(thread, &frame, frame.start_ns, 0, TRACER_MESSAGE);
+		at += ALIGN_NLMSG(header.len);
+	}
+	if (at + sizeof(header) <= room)
+		count_missed(TRACER_NETLINK_UNICAST);
+}
+
+static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 portid)
+{
+	struct thread *thread = current_thread();
+	u32 proto = load16(typed, ssk, OFF_SOCK_PROTOCOL);
+	struct frame *frame;
+	u32 from;
+
+	if (!thread && portid && port_traced(proto, portid))
+		thread = enter_bystander();
+	if (!thread)
+		return 0;
+	frame = push(thread, TRACER_NETLINK_UNICAST);
+	if (!frame)
+		return 0;
+	from = portid_of(ssk);
+	describe(frame, typed, ssk, skb, proto, from ? from : portid);
+	if (from && !portid && frame->size > sizeof(struct nlmsg_header))
+		emit_messages(thread, frame, typed, skb);
+	return 0;
+}
+
+static inline int span_return(u8 point, s64 ret)
+{
+	struct thread *thread = current_thread();
+	struct frame *frame;
+
+	if (!thread)
+		return 0;
+	frame = pop(thread, point);
+	if (frame)
+		emit_span(thread, frame, ret);
+	leave_bystander(thread);
+	return 0;
+}
+
+ENTRY(netlink_unicast)
+{
+	return unicast_enter(TYPED(netlink_unicast), ARG(netlink_unicast, 0),
+			     ARG(netlink_unicast, 1), ARG(netlink_unicast, 2));
+}
+RETURN(netlink_unicast)
+{
+	return span_return(TRACER_NETLINK_UNICAST, (s32)RETVAL(netlink_unicast));
+}
+
+/* A broadcast is emitted only when a traced socket was among its receivers. */
+static inline int broadcast_enter(int typed, u64 ssk, u64 skb)
+{
+	struct thread *thread = current_thread();
+	struct frame *frame;
+
+	if (!thread)
+		thread = enter_bystander();
+	if (!thread)
+		return 0;
+	frame = push(thread, TRACER_NETLINK_BROADCAST);
+	if (frame)
+		describe(frame, typed, ssk, skb, load16(typed, ssk, OFF_SOCK_PROTOCOL), 0);
+	return 0;
+}
+
+static inline int broadcast_return(s64 ret)
+{
+	struct thread *thread = current_thread();
+	struct frame *frame;
+
+	if (!thread)
+		return 0;
+	frame = pop(thread, TRACER_NETLINK_BROADCAST);
+	if (frame && frame->wanted)
+		emit_span(thread, frame, ret);
+	leave_bystander(thread);
+	return 0;
+}
+
+ENTRY(netlink_broadcast)
+{
+	return broadcast_enter(TYPED(netlink_broadcast), ARG(netlink_broadcast, 0),
+			       ARG(netlink_broadcast, 1));
+}
+RETURN(netlink_broadcast) { return broadcast_return((s32)RETVAL(netlink_broadcast)); }
+
+/* An observation of the receiving socket: a message about to lie in its queue, or lost there. */
+static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
+{
+	u32 proto = load16(typed, sk, OFF_SOCK_PROTOCOL), portid = portid_of(sk);
+	struct thread *thread = current_thread();
+	struct frame *frame;
+
+	if (!port_traced(proto, portid))
+		return 0;
+	if (!thread)
+		thread = enter_bystander();
+	if (!thread)
+		return 0;
+	frame = push(thread, point);
+	if (frame && skb)
+		describe(frame, typed, sk, skb, proto, portid);
+	else if (frame)
+		frame->id = id_of(portid, 0);
+	frame = pop(thread, point);
+	if (frame) {
+		frame->proto = proto;
+		emit_instant(thread, frame);
+	}
+	leave_bystander(thread);
+	return 0;
+}
+
+/* Unicasts, broadcasts and dumps all come through here. */
+ENTRY(__netlink_sendskb)
+{
+	return receiver_enter(TYPED(__netlink_sendskb), TRACER_NETLINK_SENDSKB,
+			      ARG(__netlink_sendskb, 0), ARG(__netlink_sendskb, 1));
+}
+
+/* The receive queue was full: a message for this socket is lost. */
+ENTRY(netlink_overrun)
+{
+	return receiver_enter(TYPED(netlink_overrun), TRACER_NETLINK_OVERRUN,
+			      ARG(netlink_overrun, 0), 0);
+}
+
+/* Where most kernel-side receivers begin; msgchan has a tracepoint of its own. */
+static inline int rcv_skb_enter(u64 skb)
+{
+	struct thread *thread = traced_thread();
+	struct frame *outer, *frame;
+
+	if (!thread)
+		return 0;
+	outer = top(thread);
+	if (!outer || outer->point != TRACER_NETLINK_UNICAST || outer->buf != skb)
+		return 0;
+	frame = push(thread, TRACER_NETLINK_RCV_SKB);
+	if (frame) {
+		frame->buf = skb;
+		frame->id = outer->id;
+		frame->proto = outer->proto;
+		frame->netns = outer->netns;
+		frame->type = outer->type;
+	}
+	frame = pop(thread, TRACER_NETLINK_RCV_SKB);
+	if (frame)
+		emit_instant(thread, frame);
+	return 0;
+}
+
+ENTRY(netlink_rcv_skb) { return rcv_skb_enter(ARG(netlink_rcv_skb, 0)); }
+
+/* One part of a dump; flags is 1 when it was the last one. */
+static inline int dump_enter(u64 sk)
+{
+	struct thread *thread = traced_thread();
+	struct frame *frame;
+
+	if (!thread)
+		return 0;
+	frame = push(thread, TRACER_NETLINK_DUMP);
+	if (frame) {
+		frame->id = id_of(portid_of(sk), 0);
+		frame->proto = load16(0, sk, OFF_SOCK_PROTOCOL);
+		frame->netns = netns_of(0, sk);
+		frame->buf = sk;
+	}
+	return 0;
+}
+
+static inline int dump_return(s32 ret)
+{
+	struct thread *thread = traced_thread();
+	struct frame *frame;
+	u8 running = 1;
+
+	if (!thread)
+		return 0;
+	frame = pop(thread, TRACER_NETLINK_DUMP);
+	if (!frame)
+		return 0;
+	bpf_probe_read_kernel(&running, 1, (void *)(frame->buf + OFF_NETLINK_CB_RUNNING));
+	frame->flags = !running;
+	frame->buf = 0;
+	emit_span(thread, frame, ret);
+	return 0;
+}
+
+ENTRY(netlink_dump) { return dump_enter(ARG(netlink_dump, 0)); }
+RETURN(netlink_dump) { return dump_return(RETVAL(netlink_dump)); }
+
+/* A traced thread binds a socket: from now on what is sent to it is traced. */
+static inline int insert_enter(int typed, u64 sk, u32 portid)
+{
+	u64 key = (u64)load16(typed, sk, OFF_SOCK_PROTOCOL) << 32 | portid;
+	struct thread *thread = traced_thread();
+	u32 tgid;
+
+	if (!thread)
+		return 0;
+	tgid = thread->tgid;
+	if (ports.update(&key, &tgid))
+		count_missed(TRACER_NETLINK_SENDSKB);
+	return 0;
+}
+
+ENTRY(netlink_insert)
+{
+	return insert_enter(TYPED(netlink_insert), ARG(netlink_insert, 0), ARG(netlink_insert, 1));
+}
+
+static inline int release_enter(int typed, u64 sock)
+{
+	u64 sk = load64(typed, sock, OFF_SOCKET_SK), key;
+
+	if (!sk)
+		return 0;
+	key = (u64)load16(0, sk, OFF_SOCK_PROTOCOL) << 32 | portid_of(sk);
+	ports.delete(&key);
+	return 0;
+}
+
+ENTRY(netlink_release) { return release_enter(TYPED(netlink_release), ARG(netlink_release, 0)); }

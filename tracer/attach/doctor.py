@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What this machine offers for tracing, asked of the kernel itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.attach.btf import Btf
+from tracer.attach.plan import Offer
+from tracer.errors import TracerError
+
+TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+#: Debian's package of BCC's Python bindings and of the running kernel's headers.
+BCC_PACKAGE = "python3-bpfcc"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that recording needs (or, when ``needed`` is false, profits from)."""
+
+    name: str
+    ok: bool
+    found: str
+    todo: str
+    needed: bool = True
+
+
+def tracefs() -> Path | None:
+    """Where tracefs is mounted, or None."""
+    return next((path for path in TRACEFS if (path / "available_filter_functions").exists()), None)
+
+
+def clock_source() -> str:
+    """The kernel's clock source (``tsc``, ``hpet``, …), or ``unknown``."""
+    try:
+        return CLOCKSOURCE.read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def module_loaded() -> bool:
+    """Whether msgchan is loaded."""
+    return Path("/sys/module/msgchan").is_dir()
+
+
+def checks() -> Iterator[Check]:
+    """Every check, in the order in which a user would mend them."""
+    yield Check("root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root")
+    yield _kernel_headers()
+    yield Check(
+        "bcc",
+        importlib.util.find_spec("bcc") is not None,
+        "found" if importlib.util.find_spec("bcc") else "not importable by this Python",
+        f"apt install {BCC_PACKAGE}, and use a venv of /usr/bin/python3 with system site packages",
+    )
+    yield _kprobes()
+    yield _tracing_directory()
+    yield _types()
+    yield Check(
+        "modules",
+        Path("/proc/modules").exists(),
+        "loadable" if Path("/proc/modules").exists() else "CONFIG_MODULES is off",
+        "use a kernel with loadable modules, or 'tracer lab'",
+        needed=False,
+    )
+    yield Check(
+        "msgchan",
+        module_loaded(),
+        "loaded" if module_loaded() else "not loaded",
+        "tracer kmod load",
+        needed=False,
+    )
+    source = clock_source()
+    yield Check(
+        "clock",
+        source not in ("hpet", "acpi_pm", "unknown"),
+        source,
+        "boot with clocksource=tsc: reading this clock costs a microsecond",
+        needed=False,
+    )
+
+
+def require() -> None:
+    """Raise :class:`TracerError` for the first needed check that fails."""
+    for check in checks():
+        if check.needed and not check.ok:
+            raise TracerError(f"cannot record: {check.name}", check.found, check.todo)
+
+
+def offer() -> Offer:
+    """What this kernel offers to the plan. Needs root; raises :class:`TracerError`."""
+    directory = tracefs()
+    if directory is None:
+        raise TracerError(
+            "cannot list what the kernel can trace",
+            "tracefs is not mounted or has no function tracing",
+            "mount -t tracefs tracefs /sys/kernel/tracing",
+        )
+    listing = (directory / "available_filter_functions").read_text()
+    functions = frozenset(line.split(" ", 1)[0] for line in listing.splitlines())
+    reason, named = _fentry(Btf.of_running_kernel)
+    return Offer(
+        functions=functions,
+        btf_functions=named,
+        fentry=reason,
+        module=module_loaded(),
+        breakpoint=_has_breakpoints(),
+    )
+
+
+def _fentry(read: Callable[[], Btf]) -> tuple[str, frozenset[str]]:
+    try:
+        named = frozenset(read().functions())
+    except TracerError as error:
+        return error.why, frozenset()
+    if "bpf_trampoline_link_prog" not in _bpf_symbols():
+        return "this kernel has no BPF trampolines", named
+    return "", named
+
+
+def _bpf_symbols() -> set[str]:
+    text = Path("/proc/kallsyms").read_text()
+    return {name for name in ("bpf_trampoline_link_prog",) if f" {name}" in text}
+
+
+def _has_breakpoints() -> bool:
+    """x86 has four; an execution breakpoint needs its symbol's address as well."""
+    if not Path("/sys/bus/event_source/devices/breakpoint").exists():
+        return False
+    return symbol_address("_copy_to_user") != 0
+
+
+def symbol_address(name: str) -> int:
+    """The address of a kernel symbol, 0 when it is unknown or hidden."""
+    for line in Path("/proc/kallsyms").read_text().splitlines():
+        address, _type, symbol = line.split(None, 2)
+        if symbol == name:
+            return int(address, 16)
+    return 0
+
+
+def _kernel_headers() -> Check:
+    release = os.uname().release
+    build = Path("/lib/modules") / release / "build"
+    return Check(
+        "kernel headers",
+        build.is_dir(),
+        str(build) if build.is_dir() else f"{build} is missing",
+        f"apt install linux-headers-{release}",
+    )
+
+
+def _kprobes() -> Check:
+    there = Path("/sys/bus/event_source/devices/kprobe").exists()
+    return Check(
+        "kprobes",
+        there,
+        "offered" if there else "this kernel was built without CONFIG_KPROBE_EVENTS",
+        "use a distribution kernel, or 'tracer lab'",
+    )
+
+
+def _tracing_directory() -> Check:
+    directory = tracefs()
+    return Check(
+        "tracefs",
+        directory is not None,
+        str(directory) if directory else "no available_filter_functions",
+        "mount -t tracefs tracefs /sys/kernel/tracing, or 'tracer lab'",
+    )
+
+
+def _types() -> Check:
+    path = Path("/sys/kernel/btf/vmlinux")
+    return Check(
+        "BTF",
+        path.exists(),
+        "found" if path.exists() else f"{path} is missing",
+        "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or 'tracer lab'",
+    )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The attach plan: for each point the cheapest site that measures it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tracer.attach.sites import (
+    ABSENT,
+    BREAKPOINT,
+    FENTRY,
+    FUNCTIONS,
+    KPROBE,
+    MODULE_TRACEPOINT,
+    MODULE_TRACEPOINTS,
+    RAW_TRACEPOINT,
+    RELAY,
+    TASK_TRACEPOINTS,
+)
+from tracer.errors import TracerError
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a kernel offers to probes, as :func:`tracer.attach.doctor.offer` finds it.
+
+    ``functions`` are those that ftrace can hook, ``btf_functions`` those that
+    fentry can name; ``fentry`` is the reason why fentry is refused (``""``: it is
+    not); ``module`` whether msgchan's tracepoints are there; ``breakpoint``
+    whether the processor has hardware execution breakpoints.
+    """
+
+    functions: frozenset[str]
+    btf_functions: frozenset[str]
+    fentry: str
+    module: bool
+    breakpoint: bool
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one point is observed. ``target`` is the kernel's name for the place."""
+
+    point: str
+    site: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sites of one recording, in the order in which they are attached."""
+
+    sites: tuple[Site, ...]
+    copy: str
+    module: bool
+    functions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """Whether every point of a msgchan exchange is observed."""
+        return self.module and all(site.site != ABSENT for site in self.sites if site.point)
+
+    def as_rows(self) -> list[dict[str, str]]:
+        """The plan as ``meta.json`` keeps it: point, site, target, reason."""
+        return [
+            {
+                "point": site.point or "filter",
+                "site": site.site,
+                "target": site.target,
+                "reason": site.reason,
+            }
+            for site in self.sites
+        ]
+
+
+def make_plan(offer: Offer, attach: str = "auto", copy: str = "auto") -> Plan:
+    """Choose a site for every point.
+
+    ``attach`` is ``auto``, ``fentry`` or ``kprobe``; ``copy`` names the site for
+    the copy of a socket option: ``auto``, ``module_tracepoint``, ``relay``,
+    ``breakpoint`` or ``absent``. Raises :class:`TracerError` when a needed
+    function cannot be probed or a site that was asked for is not offered.
+    """
+    if attach == FENTRY and offer.fentry:
+        raise TracerError("cannot attach by fentry", offer.fentry, "use --attach auto or kprobe")
+    functions = {f.name: _function_site(f.name, offer, attach) for f in FUNCTIONS}
+    _require_needed(functions)
+    sites = [Site(f.point, functions[f.name].site, f.name, functions[f.name].reason)
+             for f in FUNCTIONS]
+    sites += [Site("", RAW_TRACEPOINT, name, "follows threads") for name in TASK_TRACEPOINTS]
+    sites += _module_sites(offer)
+    copy_site = _copy_site(offer, copy)
+    sites.append(copy_site)
+    return Plan(
+        tuple(sites),
+        copy_site.site,
+        offer.module,
+        {name: site.site for name, site in functions.items()},
+    )
+
+
+def _function_site(name: str, offer: Offer, attach: str) -> Site:
+    if name not in offer.functions:
+        return Site("", ABSENT, name, "this kernel has no such traceable function")
+    if attach == KPROBE:
+        return Site("", KPROBE, name, "asked for")
+    if offer.fentry:
+        return Site("", KPROBE, name, f"no fentry: {offer.fentry}")
+    if name not in offer.btf_functions:
+        return Site("", KPROBE, name, "no fentry: not in the kernel's BTF")
+    return Site("", FENTRY, name, "cheapest")
+
+
+def _require_needed(functions: Mapping[str, Site]) -> None:
+    for function in FUNCTIONS:
+        site = functions[function.name]
+        if function.needed and site.site == ABSENT:
+            raise TracerError(
+                f"cannot observe {function.point or function.name}",
+                f"{function.name}: {site.reason}",
+                "run 'tracer doctor' to see what this kernel offers",
+            )
+
+
+def _module_sites(offer: Offer) -> list[Site]:
+    site, reason = (
+        (MODULE_TRACEPOINT, "declared by msgchan")
+        if offer.module
+        else (ABSENT, "msgchan is not loaded ('tracer kmod load')")
+    )
+    point = {"request_received": "msgchan_handler", "copy_begin": "msgchan_copy"}
+    return [
+        Site(point.get(name, ""), site, f"msgchan:{name}", reason) for name in MODULE_TRACEPOINTS
+    ]
+
+
+def _copy_site(offer: Offer, copy: str) -> Site:
+    target = {RELAY: "msgchan:copy_to_user", BREAKPOINT: "_copy_to_user"}
+    if copy == "auto":
+        # The module's handlers report their own copies; the relay and the
+        # breakpoint see every handler's, at three and seven times the cost.
+        copy = MODULE_TRACEPOINT if offer.module else BREAKPOINT if offer.breakpoint else ABSENT
+    if copy in (MODULE_TRACEPOINT, RELAY) and not offer.module:
+        raise TracerError(
+            f"cannot observe the copy by {copy}", "msgchan is not loaded", "run 'tracer kmod load'"
+        )
+    if copy == BREAKPOINT and not offer.breakpoint:
+        raise TracerError(
+            "cannot observe the copy by breakpoint",
+            "this processor offers no execution breakpoint",
+            "use --copy relay or absent",
+        )
+    reason = "msgchan:copy_begin and copy_end" if copy == MODULE_TRACEPOINT else "chosen"
+    return Site("copy_to_user", copy, target.get(copy, "msgchan:copy_begin"), reason)

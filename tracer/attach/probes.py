@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The probes themselves: compile, attach, read back. The only import of ``bcc``."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcc
+
+from tracer.attach import doctor
+from tracer.attach.btf import Btf
+from tracer.attach.plan import Plan
+from tracer.attach.sites import (
+    BREAKPOINT,
+    FENTRY,
+    FUNCTIONS,
+    KPROBE,
+    OFFSETS,
+    RELAY,
+    Function,
+)
+from tracer.errors import TracerError
+from tracer.event import POINTS
+from tracer.resources import source_dir
+from tracer.ring import Ring
+
+#: The fragments of the program, joined in this order.
+FRAGMENTS = (
+    "event.h",
+    "maps.c",
+    "filter.c",
+    "site.c",
+    "syscall.c",
+    "netlink.c",
+    "sockopt.c",
+    "copy.c",
+    "module.c",
+)
+MAX_THREADS = 8192
+MAX_PORTS = 4096
+#: Instances of a kretprobe on a call that never blocks: one per CPU would do
+#: without preemption. The kernel's limit is 4096 (KRETPROBE_MAXACTIVE_MAX).
+_MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
+_PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
+_TRACED_FRESH = 2
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one point gave to the ring, and what it could not give.
+
+    ``time_sum`` is the sum of ``start_ns + end_ns`` of the emitted records
+    modulo 2**64; ``missed`` counts returns that never came.
+    """
+
+    emitted: int
+    lost: int
+    time_sum: int
+    missed: int
+
+
+def program_text() -> str:
+    """The joined text of ``bpf/``, with ``#line`` markers for the compiler's messages."""
+    directory = source_dir("bpf")
+    parts = []
+    for name in FRAGMENTS:
+        parts.append(f'#line 1 "bpf/{name}"\n{(directory / name).read_text()}')
+    return "\n".join(parts)
+
+
+def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, int]) -> list[str]:
+    """The macros that the program text expects."""
+    try:
+        flags = [f"-D{macro}={btf.offset(path)}" for macro, path in OFFSETS.items()]
+    except KeyError as error:
+        raise TracerError(
+            "cannot compile the probes",
+            f"the kernel's BTF has no {error.args[0]}",
+            "report this kernel's version to the project",
+        ) from error
+    for function in FUNCTIONS:
+        site = plan.functions[function.name]
+        flags.append(f"-DSITE_{function.name}={site.upper()}")
+        if site == FENTRY:
+            flags.append(f"-DSLOTS_{function.name}={btf.slots(function.name)}")
+    netlink_proto, icmp_proto = protocols
+    return [
+        *flags,
+        f"-DMSGCHAN={int(plan.module)}",
+        f"-DCOPY_RELAY={int(plan.copy == RELAY)}",
+        f"-DCOPY_BREAKPOINT={int(plan.copy == BREAKPOINT)}",
+        f"-DNETLINK_PROTO={netlink_proto}",
+        f"-DICMP_PROTO={icmp_proto}",
+        f"-DMAX_THREADS={MAX_THREADS}",
+        f"-DMAX_PORTS={MAX_PORTS}",
+        f"-DRING_PAGES={ring_pages}",
+        f"-I{source_dir('bpf')}",
+        "-Wno-unused-function",
+        "-Wno-int-conversion",
+    ]
+
+
+class Probes:
+    """The attached probes of one plan.
+
+    ``ring_bytes`` is the ring's data size, a power of two and a multiple of the
+    page size. Everything is attached when the constructor returns; nothing is
+    traced until :meth:`trace`. Raises :class:`TracerError` when the program does
+    not compile, load or attach.
+    """
+
+    def __init__(self, plan: Plan, ring_bytes: int, protocols: tuple[int, int] = (30, 31)) -> None:
+        page = os.sysconf("SC_PAGESIZE")
+        if ring_bytes < page or ring_bytes & (ring_bytes - 1):
+            raise TracerError(
+                "cannot make the ring",
+                f"{ring_bytes} bytes is no power of two of at least {page}",
+                "give --ring-size such as 1M, 16M or 64M",
+            )
+        flags = compiler_flags(plan, Btf.of_running_kernel(), ring_bytes // page, protocols)
+        self.plan = plan
+        self._breakpoints: list[int] = []
+        try:
+            self._bpf: Any = bcc.BPF(text=program_text(), cflags=flags)
+        except Exception as error:
+            raise TracerError(
+                "cannot load the probes",
+                str(error).strip().splitlines()[0] if str(error).strip() else "the compiler failed",
+                "see the messages above; 'tracer doctor' shows what this kernel lacks",
+            ) from error
+        try:
+            self._attach_kprobes()
+            self.ring = Ring(self._bpf["events"].map_fd, ring_bytes)
+        except BaseException:
+            self._bpf.cleanup()
+            raise
+
+    def _attach_kprobes(self) -> None:
+        probed = [f for f in FUNCTIONS if self.plan.functions[f.name] == KPROBE]
+        try:
+            for function in probed:
+                self._bpf.attach_kprobe(event=function.name, fn_name=f"entry_{function.name}")
+            for function in probed:
+                if function.returns:
+                    self._bpf.attach_kretprobe(
+                        event=function.name,
+                        fn_name=f"return_{function.name}",
+                        maxactive=_maxactive(function),
+                    )
+        except Exception as error:
+            raise TracerError(
+                "cannot attach a kprobe", str(error), "see 'tracer doctor', or the kernel log"
+            ) from error
+
+    def trace(self, tgid: int, *, fresh: bool = True) -> None:
+        """Trace every thread of the process ``tgid``, and what it forks from now on.
+
+        ``fresh`` says that a thread may be in the middle of a call. Raises
+        ``ProcessLookupError`` when there is no such process.
+        """
+        threads = self._bpf["threads"]
+        seen: set[int] = set()
+        while True:
+            found = {int(name) for name in _listdir(f"/proc/{tgid}/task")}
+            if not found and not seen:
+                raise ProcessLookupError(tgid)
+            if found <= seen:
+                break
+            for tid in found - seen:
+                leaf = threads.Leaf()
+                leaf.tid, leaf.tgid = tid, tgid
+                leaf.traced = _TRACED_FRESH if fresh else 1
+                threads[threads.Key(tid)] = leaf
+            seen |= found
+        if self.plan.copy == BREAKPOINT:
+            self._attach_breakpoint(tgid)
+
+    def trace_port(self, proto: int, portid: int, tgid: int) -> None:
+        """Trace what is sent to a netlink socket that was bound before we attached."""
+        ports = self._bpf["ports"]
+        ports[ports.Key(proto << 32 | portid)] = ports.Leaf(tgid)
+
+    def _attach_breakpoint(self, pid: int) -> None:
+        attr = bcc.Perf.perf_event_attr()
+        attr.type, attr.size = _PERF_TYPE_BREAKPOINT, ctypes.sizeof(attr)
+        attr.bp_type, attr.sample_period = _HW_BREAKPOINT_X, 1
+        attr.bp_addr = doctor.symbol_address("_copy_to_user")
+        attr.bp_len = 8
+        attr.inherit = 1
+        try:
+            self._bpf.attach_perf_event_raw(attr=attr, fn_name=b"on_copy_breakpoint", pid=pid)
+        except Exception as error:
+            raise TracerError(
+                "cannot set the breakpoint on _copy_to_user",
+                str(error),
+                "a debugger may hold all four; use --copy relay",
+            ) from error
+
+    def accounts(self) -> dict[str, Account]:
+        """The kernel side's own count of every point, by name (``task`` included)."""
+        table = self._bpf["accounts"]
+        result = {}
+        for code, name in enumerate(POINTS):
+            cpus = table[table.Key(code)]
+            result[name] = Account(
+                emitted=sum(cpu.emitted for cpu in cpus),
+                lost=sum(cpu.lost for cpu in cpus),
+                time_sum=sum(cpu.time_sum for cpu in cpus) % 2**64,
+                missed=sum(cpu.missed for cpu in cpus),
+            )
+        return result
+
+    def witnesses(self) -> dict[str, dict[str, int]]:
+        """Counts at the module's tracepoints by channel: foreign, replies, foreign_replies."""
+        table = self._bpf["witnesses"]
+        result = {}
+        for code, name in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
+            cpus = table[table.Key(code)]
+            result[name] = {
+                field: sum(getattr(cpu, field) for cpu in cpus)
+                for field in ("foreign", "replies", "foreign_replies")
+            }
+        return result
+
+    def recursion_misses(self) -> int:
+        """Runs that the kernel skipped because the program was already running on the CPU."""
+        total = 0
+        for function in self._bpf.funcs.values():
+            for line in _fdinfo(function.fd):
+                if line.startswith("recursion_misses:"):
+                    total += int(line.split()[1])
+        return total
+
+    def kprobe_misses(self) -> int:
+        """Misses of event-based kprobes of this process (``kprobe_profile`` in tracefs)."""
+        directory = doctor.tracefs()
+        if directory is None:
+            return 0
+        mark, total = f"_bcc_{os.getpid()}", 0
+        for line in (directory / "kprobe_profile").read_text().splitlines():
+            name, _hits, misses = line.split()
+            if name.endswith(mark):
+                total += int(misses)
+        return total
+
+    def close(self) -> None:
+        """Detach everything and free the maps."""
+        self.ring.close()
+        self._bpf.cleanup()
+
+
+def _maxactive(function: Function) -> int:
+    """Instances for a kretprobe: a waiting call holds one for as long as it waits."""
+    if not function.blocks:
+        return _MAXACTIVE
+    threads = sum(len(_listdir(f"/proc/{pid}/task")) for pid in _listdir("/proc") if pid.isdigit())
+    return min(_MAXACTIVE_LIMIT, max(512, 2 * threads))
+
+
+def _listdir(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def _fdinfo(fd: int) -> list[str]:
+    try:
+        return Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    except OSError:
+        return []
+

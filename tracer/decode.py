@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ring records -> the tables of a recording.
+
+Kernel addresses end here: an sk_buff or sock address becomes a small number
+that is the same for the whole recording.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tracer.event import (
+    CODE,
+    EVENT_DTYPE,
+    KIND_TASK,
+    MODULE,
+    NETLINK,
+    POINTS,
+    SOCKOPT,
+    TASK_DTYPE,
+)
+from tracer.recording import SCHEMAS
+
+Records = npt.NDArray[np.void]
+
+
+def _membership(names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[[CODE[name] for name in names]] = True
+    return table
+
+
+_IS_NETLINK = _membership(NETLINK)
+_IS_SOCKOPT = _membership(SOCKOPT)
+_IS_MODULE = _membership(MODULE)
+
+
+class UnknownRecordError(ValueError):
+    """A record of a kind or point that this version does not know."""
+
+
+class AddressIds:
+    """Small numbers for 64-bit keys, in the order of first sight; -1 for key 0."""
+
+    def __init__(self) -> None:
+        self._known = np.empty(0, np.uint64)
+        self._ids = np.empty(0, np.int32)
+
+    def __call__(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """The ids of ``keys`` (same shape, int32)."""
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        fresh = ~np.isin(unique, self._known) & (unique != 0)
+        new = unique[fresh][np.argsort(first[fresh])]
+        if new.size:
+            known = np.concatenate([self._known, new])
+            ids = np.concatenate(
+                [self._ids, np.arange(new.size, dtype=np.int32) + np.int32(self._ids.size)]
+            )
+            order = np.argsort(known)
+            self._known, self._ids = known[order], ids[order]
+        found = np.full(unique.size, -1, np.int32)
+        present = unique != 0
+        found[present] = self._ids[np.searchsorted(self._known, unique[present])]
+        return found[inverse.reshape(-1)]
+
+
+class Decoder:
+    """Turns blocks of ring records into tables, keeping ids stable across blocks."""
+
+    def __init__(self) -> None:
+        self._skbs = AddressIds()
+        self._socks = AddressIds()
+        self._namespaces = AddressIds()
+
+    def __call__(self, records: Records) -> tuple[pa.Table, pa.Table]:
+        """The ``events`` and ``tasks`` tables of one block of ``EVENT_DTYPE`` records.
+
+        Raises :class:`UnknownRecordError` naming the first record it does not know.
+        """
+        if records.dtype != EVENT_DTYPE:
+            raise UnknownRecordError(f"records of {records.dtype}, expected {EVENT_DTYPE}")
+        kind, point = records["kind"], records["point"]
+        odd = np.flatnonzero((kind == 0) | (kind > KIND_TASK) | (point >= len(POINTS)))
+        if odd.size:
+            at = int(odd[0])
+            raise UnknownRecordError(f"record {at}: kind {kind[at]}, point {point[at]}")
+        is_task = kind == KIND_TASK
+        return self._events(records[~is_task]), _tasks(records[is_task])
+
+    def _events(self, records: Records) -> pa.Table:
+        point = records["point"]
+        netlink, sockopt = _IS_NETLINK[point], _IS_SOCKOPT[point]
+        buf, module = records["buf"], _IS_MODULE[point]
+        zero = np.uint64(0)
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            name: records[name]
+            for name in SCHEMAS["events"].names
+            if name in EVENT_DTYPE.names and name != "point"
+        }
+        columns["start_ns"] = records["start_ns"].astype(np.int64)
+        columns["end_ns"] = records["end_ns"].astype(np.int64)
+        columns["skb"] = self._skbs(np.where(netlink, buf, zero))
+        columns["token"] = np.where(module, buf, zero)
+        columns["sock"] = self._sock_ids(records, netlink, sockopt)
+        columns["portid"] = np.where(sockopt, np.uint32(0), records["portid"])
+        columns["seq"] = np.where(sockopt, np.uint32(0), records["seq"])
+        arrays = {name: pa.array(values) for name, values in columns.items()}
+        arrays["point"] = pa.DictionaryArray.from_arrays(
+            pa.array(point.astype(np.int8)), pa.array(POINTS)
+        )
+        return pa.table({name: arrays[name] for name in SCHEMAS["events"].names})
+
+    def _sock_ids(
+        self,
+        records: Records,
+        netlink: npt.NDArray[np.bool_],
+        sockopt: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.int32]:
+        """A netlink socket is its namespace, protocol and port id; another its address.
+
+        Keys of the two sorts cannot meet: kernel addresses have bit 63 set.
+        """
+        namespace = self._namespaces(records["netns"].astype(np.uint64)).astype(np.uint64)
+        named = (
+            (namespace + np.uint64(1)) << np.uint64(40)
+            | records["proto"].astype(np.uint64) << np.uint64(32)
+            | records["portid"].astype(np.uint64)
+        )
+        address = records["seq"].astype(np.uint64) << np.uint64(32) | records["portid"]
+        zero = np.uint64(0)
+        has_port = netlink & (records["portid"] != 0)
+        return self._socks(np.where(sockopt, address, np.where(has_port, named, zero)))
+
+
+def _tasks(records: Records) -> pa.Table:
+    tasks = records.view(TASK_DTYPE)
+    comm = [name.decode(errors="replace") for name in tasks["comm"].tolist()]
+    return pa.table(
+        {
+            "start_ns": pa.array(tasks["start_ns"].astype(np.int64)),
+            "tid": pa.array(tasks["tid"]),
+            "tgid": pa.array(tasks["tgid"]),
+            "ppid": pa.array(tasks["ppid"]),
+            "netns": pa.array(tasks["netns"]),
+            "comm": pa.array(comm, pa.string()),
+        }
+    )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``bpf/event.h`` in numpy: the wire format of the ring.
+
+A unit test compiles the header and compares every offset and size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+KIND_SPAN, KIND_MESSAGE, KIND_TASK = 1, 2, 3
+
+#: Names of ``enum tracer_point``, by value; 0 stands for task records. A point
+#: that is a kernel function bears that function's name.
+POINTS = (
+    "task",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "write",
+    "recvfrom",
+    "recvmsg",
+    "recvmmsg",
+    "read",
+    "setsockopt",
+    "getsockopt",
+    "poll",
+    "netlink_unicast",
+    "netlink_broadcast",
+    "__netlink_sendskb",
+    "netlink_rcv_skb",
+    "netlink_dump",
+    "netlink_overrun",
+    "nf_setsockopt",
+    "nf_getsockopt",
+    "skb_copy_datagram_iter",
+    "copy_to_user",
+    "msgchan_handler",
+    "msgchan_copy",
+)
+CODE = {name: code for code, name in enumerate(POINTS)}
+
+SENDS = ("sendto", "sendmsg", "sendmmsg", "write")
+RECEIVES = ("recvfrom", "recvmsg", "recvmmsg", "read")
+#: Points whose records carry an sk_buff in ``buf`` and port id and sequence number.
+NETLINK = (
+    "netlink_unicast",
+    "netlink_broadcast",
+    "__netlink_sendskb",
+    "netlink_rcv_skb",
+    "netlink_dump",
+    "netlink_overrun",
+    "skb_copy_datagram_iter",
+    "poll",
+)
+SOCKOPT = ("nf_setsockopt", "nf_getsockopt")
+MODULE = ("msgchan_handler", "msgchan_copy")
+
+#: ``struct tracer_event``. ``id`` is the union: port id and sequence number
+#: (low and high half), or the address of the sock.
+EVENT_DTYPE = np.dtype(
+    [
+        ("start_ns", "<u8"),
+        ("end_ns", "<u8"),
+        ("buf", "<u8"),
+        ("portid", "<u4"),
+        ("seq", "<u4"),
+        ("tid", "<u4"),
+        ("tgid", "<u4"),
+        ("netns", "<u4"),
+        ("size", "<u4"),
+        ("ret", "<i4"),
+        ("type", "<u2"),
+        ("flags", "<u2"),
+        ("cpu", "<u2"),
+        ("kind", "u1"),
+        ("point", "u1"),
+        ("depth", "u1"),
+        ("proto", "u1"),
+        ("reserved", "<u2"),
+    ]
+)
+
+#: ``struct tracer_task``, the same bytes seen as a task record.
+TASK_DTYPE = np.dtype(
+    [
+        ("start_ns", "<u8"),
+        ("comm", "S16"),
+        ("reserved0", "<u8"),
+        ("tid", "<u4"),
+        ("tgid", "<u4"),
+        ("netns", "<u4"),
+        ("ppid", "<u4"),
+        ("reserved1", "<u8"),
+        ("cpu", "<u2"),
+        ("kind", "u1"),
+        ("point", "u1"),
+        ("depth", "u1"),
+        ("proto", "u1"),
+        ("reserved2", "<u2"),
+    ]
+)
