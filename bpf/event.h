@@ -41,6 +41,12 @@ enum tracer_point {
 	TRACER_POINTS
 };
 
+enum tracer_direction {
+	TRACER_TO_KERNEL = 1,
+	TRACER_TO_USER = 2,
+	TRACER_TO_PEER = 3,
+};
+
 struct tracer_event {
 	__u64 start_ns;		/* CLOCK_MONOTONIC */
 	__u64 end_ns;
@@ -64,7 +70,7 @@ struct tracer_event {
 	__u8 point;
 	__u8 depth;		/* calls of this thread that enclose this one */
 	__u8 proto;		/* netlink protocol; enum msgchan_channel at msgchan points */
-	__u16 reserved;
+	__u16 direction;	/* netlink_unicast: enum tracer_direction */
 };
 
 /* One thread and its name; the fields shared with struct tracer_event lie where they lie there. */

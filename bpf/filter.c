@@ -111,6 +111,7 @@ static inline struct frame *push(struct thread *thread, u8 point)
 	frame->point = point;
 	frame->proto = 0;
 	frame->wanted = 0;
+	frame->direction = 0;
 	frame->start_ns = bpf_ktime_get_ns();
 	return frame;
 }
@@ -185,7 +186,7 @@ static inline void emit(struct thread *thread, struct frame *frame, u64 end_ns, 
 	event->point = frame->point;
 	event->depth = thread->depth;
 	event->proto = frame->proto;
-	event->reserved = 0;
+	event->direction = frame->direction;
 	account->emitted++;
 	account->time_sum += frame->start_ns + end_ns;
 	events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
@@ -194,12 +195,6 @@ static inline void emit(struct thread *thread, struct frame *frame, u64 end_ns, 
 static inline void emit_span(struct thread *thread, struct frame *frame, s32 ret)
 {
 	emit(thread, frame, bpf_ktime_get_ns(), ret, TRACER_SPAN);
-}
-
-/* An observation without duration, on top of what is open. */
-static inline void emit_instant(struct thread *thread, struct frame *frame)
-{
-	emit(thread, frame, frame->start_ns, 0, TRACER_SPAN);
 }
 
 static inline void emit_task(u64 task, u32 tid, u32 tgid)

@@ -22,7 +22,7 @@ struct frame {
 	u8 point;
 	u8 proto;
 	u8 wanted;		/* emit at return: something of interest happened inside */
-	u8 pad;
+	u8 direction;
 };
 
 enum traced {

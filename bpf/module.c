@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The tracepoints of msgchan. Their arguments are plain integers. */
 #if MSGCHAN
+#include "msgchan.h"
+
 static inline struct witness *witness_of(u32 channel)
 {
 	return witnesses.lookup(&channel);

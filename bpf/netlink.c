@@ -5,6 +5,8 @@
  * the reply's call. Dumps and broadcasts reach the queue without it.
  */
 #define MAX_MESSAGES 16
+#define NLMSG_ERROR 2
+#define NLMSG_HDRLEN 16
 #define ALIGN_NLMSG(length) (((length) + 3) & ~3U)
 
 struct nlmsg_header {
@@ -82,7 +84,8 @@ static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 portid)
 		return 0;
 	from = portid_of(ssk);
 	describe(frame, typed, ssk, skb, proto, from ? from : portid);
-	if (from && !portid && frame->size > sizeof(struct nlmsg_header))
+	frame->direction = !portid ? TRACER_TO_KERNEL : from ? TRACER_TO_PEER : TRACER_TO_USER;
+	if (!portid && frame->size > sizeof(struct nlmsg_header))
 		emit_messages(thread, frame, typed, skb);
 	return 0;
 }
@@ -148,12 +151,16 @@ ENTRY(netlink_broadcast)
 }
 RETURN(netlink_broadcast) { return broadcast_return((s32)RETVAL(netlink_broadcast)); }
 
-/* An observation of the receiving socket: a message about to lie in its queue, or lost there. */
+/*
+ * An observation of the receiving socket: a message about to lie in its queue, or lost there.
+ * ret is the error that an NLMSG_ERROR carries, 0 for an acknowledgement.
+ */
 static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
 {
 	u32 proto = load16(typed, sk, OFF_SOCK_PROTOCOL), portid = portid_of(sk);
 	struct thread *thread = current_thread();
 	struct frame *frame;
+	s32 error = 0;
 
 	if (!port_traced(proto, portid))
 		return 0;
@@ -162,15 +169,18 @@ static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
 	if (!thread)
 		return 0;
 	frame = push(thread, point);
-	if (frame && skb)
+	if (frame && skb) {
 		describe(frame, typed, sk, skb, proto, portid);
-	else if (frame)
+		if (frame->type == NLMSG_ERROR)
+			bpf_probe_read_kernel(&error, sizeof(error),
+					      (void *)(skb_data(typed, skb) + NLMSG_HDRLEN));
+	} else if (frame) {
 		frame->id = id_of(portid, 0);
-	frame = pop(thread, point);
-	if (frame) {
 		frame->proto = proto;
-		emit_instant(thread, frame);
 	}
+	frame = pop(thread, point);
+	if (frame)
+		emit(thread, frame, frame->start_ns, error, TRACER_SPAN);
 	leave_bystander(thread);
 	return 0;
 }
@@ -210,7 +220,7 @@ static inline int rcv_skb_enter(u64 skb)
 	}
 	frame = pop(thread, TRACER_NETLINK_RCV_SKB);
 	if (frame)
-		emit_instant(thread, frame);
+		emit(thread, frame, frame->start_ns, 0, TRACER_SPAN);
 	return 0;
 }
 

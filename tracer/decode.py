@@ -104,6 +104,7 @@ class Decoder:
         columns["skb"] = self._skbs(np.where(netlink, buf, zero))
         columns["token"] = np.where(module, buf, zero)
         columns["sock"] = self._sock_ids(records, netlink, sockopt)
+        columns["direction"] = records["direction"].astype(np.uint8)
         columns["portid"] = np.where(sockopt, np.uint32(0), records["portid"])
         columns["seq"] = np.where(sockopt, np.uint32(0), records["seq"])
         arrays = {name: pa.array(values) for name, values in columns.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+TO_KERNEL, TO_USER, TO_PEER = 1, 2, 3
 KIND_SPAN, KIND_MESSAGE, KIND_TASK = 1, 2, 3
 
 #: Names of ``enum tracer_point``, by value; 0 stands for task records. A point
@@ -77,7 +78,7 @@ EVENT_DTYPE = np.dtype(
         ("point", "u1"),
         ("depth", "u1"),
         ("proto", "u1"),
-        ("reserved", "<u2"),
+        ("direction", "<u2"),
     ]
 )
 

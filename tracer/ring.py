@@ -56,9 +56,7 @@ class Ring:
         """
         position = int(self._consumer[0])
         count = self.pending // _RECORD.itemsize
-        block = np.ndarray(
-            count, _RECORD, self._data.data, position % self.size
-        )
+        block = np.ndarray(count, _RECORD, self._data.data, position % self.size)
         length = block["length"].copy()
         unfinished = np.flatnonzero(length & _BUSY)
         if unfinished.size:

@@ -87,8 +87,9 @@ def make_plan(offer: Offer, attach: str = "auto", copy: str = "auto") -> Plan:
         raise TracerError("cannot attach by fentry", offer.fentry, "use --attach auto or kprobe")
     functions = {f.name: _function_site(f.name, offer, attach) for f in FUNCTIONS}
     _require_needed(functions)
-    sites = [Site(f.point, functions[f.name].site, f.name, functions[f.name].reason)
-             for f in FUNCTIONS]
+    sites = [
+        Site(f.point, functions[f.name].site, f.name, functions[f.name].reason) for f in FUNCTIONS
+    ]
     sites += [Site("", RAW_TRACEPOINT, name, "follows threads") for name in TASK_TRACEPOINTS]
     sites += _module_sites(offer)
     copy_site = _copy_site(offer, copy)

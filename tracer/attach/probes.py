@@ -98,7 +98,7 @@ def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, 
         f"-DMAX_THREADS={MAX_THREADS}",
         f"-DMAX_PORTS={MAX_PORTS}",
         f"-DRING_PAGES={ring_pages}",
-        f"-I{source_dir('bpf')}",
+        f"-I{source_dir('kmod')}",
         "-Wno-unused-function",
         "-Wno-int-conversion",
     ]
@@ -273,4 +273,3 @@ def _fdinfo(fd: int) -> list[str]:
         return Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
     except OSError:
         return []
-

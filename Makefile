@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The house's commands. Everything runs in .venv, which setup makes.
+
+VENV := .venv/bin
+RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint lab kmod clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: Debian packages and .venv
+	@scripts/setup
+
+run: setup ## boot the lab, record a workload over every channel, print its report
+	$(VENV)/tracer lab -- tracer record -o $(RUN) -- tracer drive --channel all --count 500
+	$(VENV)/tracer report $(RUN)
+
+test: lint ## lint, unit tests and lab tests here, kernel tests in the guest
+	$(VENV)/pytest
+	$(VENV)/tracer lab --timeout 1200 -- pytest -p no:cacheprovider tests/kernel
+
+lint: setup ## ruff and mypy, as CI runs them
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+lab: setup ## a root shell in the guest (COMMAND='...' runs that instead)
+	$(VENV)/tracer lab -- sh -c '$(or $(COMMAND),exec sh -i)'
+
+kmod: setup ## build the module for the newest installed kernel
+	$(VENV)/tracer kmod build
+
+clean: ## remove builds, caches and .venv (runs/ stays)
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find kmod -name '*.ko' -o -name '*.o' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name Module.symvers -o -name modules.order | xargs -r rm -f

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of msgchan share. */
+#ifndef _MSGCHAN_INTERNAL_H
+#define _MSGCHAN_INTERNAL_H
+
+#include <linux/hashtable.h>
+#include <linux/list.h>
+#include <linux/netlink.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <net/net_namespace.h>
+
+#include "msgchan.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#define MSGCHAN_PORT_BITS	8	/* hash buckets of the port table, as a power of two */
+
+struct msgchan_stats {
+	struct msgchan_counters channel[MSGCHAN_CHANNELS];
+};
+
+/* One port id that sent on netlink_proto. Lives as long as its namespace. */
+struct msgchan_port_entry {
+	struct hlist_node hash;
+	struct list_head list;
+	u32 portid;
+	atomic64_t requests;
+	atomic64_t replies;
+	atomic64_t request_bytes;
+	atomic64_t reply_bytes;
+	atomic64_t errors;
+};
+
+/* What msgchan keeps of each network namespace. */
+struct msgchan_net {
+	struct sock *netlink;
+	struct sock *icmp;
+	struct msgchan_stats __percpu *stats;
+
+	spinlock_t port_lock;		/* adding to the port table; it is read under RCU */
+	DECLARE_HASHTABLE(ports, MSGCHAN_PORT_BITS);
+	struct list_head port_list;	/* in the order of the first request */
+	u32 port_count;
+	struct msgchan_port_entry other_ports;	/* beyond MSGCHAN_PORTS_MAX */
+
+	spinlock_t listener_lock;	/* changing listeners; they are read under RCU */
+	struct list_head listeners;
+	u32 listener_count;
+
+	spinlock_t text_lock;		/* text */
+	char text[MSGCHAN_TEXT_MAX];	/* of the last plain-text set, ends in NUL or the array */
+};
+
+/* One request on its way through the module. */
+struct msgchan_call {
+	struct msgchan_net *mn;
+	struct msgchan_port_entry *port;	/* netlink_proto only */
+	enum msgchan_channel channel;
+	bool quiet;		/* stats, ports: neither traced nor counted */
+	u32 portid;
+	u32 seq;
+	u64 token;
+};
+
+extern int msgchan_sockopt_base;
+extern int msgchan_netlink_proto;
+extern int msgchan_icmp_proto;
+
+struct msgchan_net *msgchan_net(const struct net *net);
+
+/* stats.c: the tracepoints and the counters, always together */
+int msgchan_stats_init(struct msgchan_net *mn);
+void msgchan_stats_exit(struct msgchan_net *mn);
+void msgchan_begin(struct msgchan_call *call, u32 type, u32 size);
+void msgchan_end(struct msgchan_call *call, int error);
+void msgchan_replied(struct msgchan_call *call, u32 size, int ret);
+void msgchan_copy_begin(struct msgchan_call *call, u32 size);
+void msgchan_copy_end(struct msgchan_call *call, u32 size, u32 left);
+void msgchan_sum_stats(struct msgchan_net *mn, struct msgchan_stats *sum);
+u32 msgchan_list_ports(struct msgchan_net *mn, u32 skip, void *to, u32 room);
+
+/* request.c: structured requests, whatever channel they came by */
+bool msgchan_is_quiet(u32 op);
+int msgchan_check(const struct msgchan_request *req, u32 payload_room);
+bool msgchan_wants_delay(const struct msgchan_request *req);
+void msgchan_delay(u64 ns);
+u32 msgchan_reply_room(struct msgchan_net *mn, const struct msgchan_request *req);
+u32 msgchan_fill_reply(struct msgchan_net *mn, const struct msgchan_request *req,
+		       const void *payload, void *to, u32 room);
+
+/* netlink.c */
+void msgchan_each_message(struct sk_buff *skb,
+			  void (*handle)(struct sk_buff *skb, const struct nlmsghdr *nlh));
+void msgchan_send(struct msgchan_call *call, struct sock *from, struct sk_buff *reply);
+void msgchan_ack(struct msgchan_call *call, struct sk_buff *skb,
+		 const struct nlmsghdr *nlh, int error);
+int msgchan_netlink_init(struct net *net, struct msgchan_net *mn);
+void msgchan_netlink_exit(struct msgchan_net *mn);
+
+/* icmp.c */
+extern struct notifier_block msgchan_icmp_notifier;
+int msgchan_icmp_init(struct net *net, struct msgchan_net *mn);
+void msgchan_icmp_pre_exit(struct net *net);
+void msgchan_icmp_exit(struct msgchan_net *mn);
+
+/* sockopt.c */
+int msgchan_sockopt_register(void);
+void msgchan_sockopt_open(void);
+void msgchan_sockopt_unregister(void);
+
+#endif /* _MSGCHAN_INTERNAL_H */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The tracepoints of msgchan: the module's declared observation points. */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM msgchan
+
+#if !defined(_MSGCHAN_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _MSGCHAN_TRACE_H
+
+#include <linux/tracepoint.h>
+
+int msgchan_relay_arm(void);
+void msgchan_relay_disarm(void);
+
+/*
+ * The arguments are plain integers, so that a raw tracepoint program reads
+ * them from its context without touching kernel memory. channel is enum
+ * msgchan_channel; portid and seq are 0 for socket options; type is the
+ * nlmsg_type or the option name; sizes are bytes; error is 0 or a negative
+ * errno; token is 0 where the message has none.
+ */
+
+/* A request is there; nothing was counted, checked or delayed yet. */
+TRACE_EVENT(request_received,
+
+	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 type, u32 size),
+
+	TP_ARGS(token, channel, portid, seq, type, size),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u32, channel)
+		__field(u32, portid)
+		__field(u32, seq)
+		__field(u32, type)
+		__field(u32, size)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->channel = channel;
+		__entry->portid = portid;
+		__entry->seq = seq;
+		__entry->type = type;
+		__entry->size = size;
+	),
+
+	TP_printk("token=%llu channel=%u portid=%u seq=%u type=%u size=%u",
+		  __entry->token, __entry->channel, __entry->portid,
+		  __entry->seq, __entry->type, __entry->size)
+);
+
+/* The request's handler is done, well or not; its reply is not sent yet. */
+TRACE_EVENT(handler_done,
+
+	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, int error),
+
+	TP_ARGS(token, channel, portid, seq, error),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u32, channel)
+		__field(u32, portid)
+		__field(u32, seq)
+		__field(int, error)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->channel = channel;
+		__entry->portid = portid;
+		__entry->seq = seq;
+		__entry->error = error;
+	),
+
+	TP_printk("token=%llu channel=%u portid=%u seq=%u error=%d",
+		  __entry->token, __entry->channel, __entry->portid,
+		  __entry->seq, __entry->error)
+);
+
+/* netlink_unicast() returned ret for a reply, an ack or a notification. */
+TRACE_EVENT(reply_sent,
+
+	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 size, int ret),
+
+	TP_ARGS(token, channel, portid, seq, size, ret),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u32, channel)
+		__field(u32, portid)
+		__field(u32, seq)
+		__field(u32, size)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->channel = channel;
+		__entry->portid = portid;
+		__entry->seq = seq;
+		__entry->size = size;
+		__entry->ret = ret;
+	),
+
+	TP_printk("token=%llu channel=%u portid=%u seq=%u size=%u ret=%d",
+		  __entry->token, __entry->channel, __entry->portid,
+		  __entry->seq, __entry->size, __entry->ret)
+);
+
+/* A getsockopt's answer is about to be copied to user space. */
+TRACE_EVENT(copy_begin,
+
+	TP_PROTO(u64 token, u32 size),
+
+	TP_ARGS(token, size),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u32, size)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->size = size;
+	),
+
+	TP_printk("token=%llu size=%u", __entry->token, __entry->size)
+);
+
+/* It was copied, all but the last left bytes. */
+TRACE_EVENT(copy_end,
+
+	TP_PROTO(u64 token, u32 size, u32 left),
+
+	TP_ARGS(token, size, left),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u32, size)
+		__field(u32, left)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->size = size;
+		__entry->left = left;
+	),
+
+	TP_printk("token=%llu size=%u left=%u",
+		  __entry->token, __entry->size, __entry->left)
+);
+
+/*
+ * The relay: any task's _copy_to_user(), see copy_relay.c. Times are of
+ * CLOCK_MONOTONIC, in nanoseconds.
+ */
+TRACE_EVENT_FN(copy_to_user,
+
+	TP_PROTO(u64 start_ns, u64 end_ns, u32 size, u32 left),
+
+	TP_ARGS(start_ns, end_ns, size, left),
+
+	TP_STRUCT__entry(
+		__field(u64, start_ns)
+		__field(u64, end_ns)
+		__field(u32, size)
+		__field(u32, left)
+	),
+
+	TP_fast_assign(
+		__entry->start_ns = start_ns;
+		__entry->end_ns = end_ns;
+		__entry->size = size;
+		__entry->left = left;
+	),
+
+	TP_printk("start_ns=%llu end_ns=%llu size=%u left=%u",
+		  __entry->start_ns, __entry->end_ns,
+		  __entry->size, __entry->left),
+
+	msgchan_relay_arm, msgchan_relay_disarm
+);
+
+#endif /* _MSGCHAN_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE msgchan_trace
+#include <trace/define_trace.h>

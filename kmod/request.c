@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Structured requests: what both channels do with them. */
+#include <linux/err.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+
+/* Operations that observe the module must not change what they observe. */
+bool msgchan_is_quiet(u32 op)
+{
+	return op == MSGCHAN_OP_STATS || op == MSGCHAN_OP_PORTS;
+}
+
+/* Is req sound, with payload_room bytes behind it? */
+int msgchan_check(const struct msgchan_request *req, u32 payload_room)
+{
+	if (req->op >= MSGCHAN_OPS || req->error > MAX_ERRNO)
+		return -EINVAL;
+	if (req->payload_size > MSGCHAN_PAYLOAD_MAX || req->reply_size > MSGCHAN_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if (req->payload_size > payload_room)
+		return -EINVAL;
+	if (req->handler_delay_ns > MSGCHAN_DELAY_MAX_NS ||
+	    req->reply_delay_ns > MSGCHAN_DELAY_MAX_NS ||
+	    req->copy_delay_ns > MSGCHAN_DELAY_MAX_NS)
+		return -EINVAL;
+	return 0;
+}
+
+/* To hold a CPU takes CAP_NET_ADMIN in the initial user namespace. */
+bool msgchan_wants_delay(const struct msgchan_request *req)
+{
+	return req->handler_delay_ns || req->reply_delay_ns || req->copy_delay_ns;
+}
+
+/* Busy, not asleep: the time is to be the stage's own, not the scheduler's. */
+void msgchan_delay(u64 ns)
+{
+	u64 start;
+
+	if (!ns)
+		return;
+	start = ktime_get_mono_fast_ns();
+	while (ktime_get_mono_fast_ns() - start < ns)
+		cpu_relax();
+}
+
+/* Bytes to provide for the payload of the reply to a checked request. */
+u32 msgchan_reply_room(struct msgchan_net *mn, const struct msgchan_request *req)
+{
+	u32 ports;
+
+	switch (req->op) {
+	case MSGCHAN_OP_ECHO:
+	case MSGCHAN_OP_SOURCE:
+		return req->reply_size;
+	case MSGCHAN_OP_STATS:
+		return sizeof(struct msgchan_stats);
+	case MSGCHAN_OP_PORTS:
+		ports = READ_ONCE(mn->port_count) + 1;
+		return min_t(u32, req->reply_size, ports * sizeof(struct msgchan_port));
+	default:
+		return 0;
+	}
+}
+
+static void fill_echo(const struct msgchan_request *req, const void *payload, void *to, u32 room)
+{
+	u32 size = min(req->payload_size, room);
+
+	memmove(to, payload, size);
+	memset(to + size, 0, room - size);
+}
+
+static void fill_source(const struct msgchan_request *req, u8 *to, u32 room)
+{
+	u32 i;
+
+	for (i = 0; i < room; i++)
+		to[i] = req->token + i;
+}
+
+static void fill_stats(struct msgchan_net *mn, void *to)
+{
+	struct msgchan_stats sum;
+
+	msgchan_sum_stats(mn, &sum);
+	memcpy(to, &sum, sizeof(sum));	/* to may be aligned to 4 bytes only */
+}
+
+static u32 fill_ports(struct msgchan_net *mn, const struct msgchan_request *req,
+		      const void *payload, void *to, u32 room)
+{
+	u32 skip = 0;
+
+	if (req->payload_size >= sizeof(skip))
+		memcpy(&skip, payload, sizeof(skip));
+	return msgchan_list_ports(mn, skip, to, room);
+}
+
+/*
+ * Write the reply's payload, room bytes as msgchan_reply_room() said. payload
+ * may be the same memory as to. Returns the bytes written.
+ */
+u32 msgchan_fill_reply(struct msgchan_net *mn, const struct msgchan_request *req,
+		       const void *payload, void *to, u32 room)
+{
+	switch (req->op) {
+	case MSGCHAN_OP_ECHO:
+		fill_echo(req, payload, to, room);
+		break;
+	case MSGCHAN_OP_SOURCE:
+		fill_source(req, to, room);
+		break;
+	case MSGCHAN_OP_STATS:
+		fill_stats(mn, to);
+		break;
+	case MSGCHAN_OP_PORTS:
+		return fill_ports(mn, req, payload, to, room);
+	}
+	return room;
+}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from tracer.lab import console
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    8.07] WARNING: CPU: 0 PID: 312 at net/core/dev.c:99 foo+0x1/0x2 [msgchan]",
+        "[    8.07] WARNING: possible circular locking dependency detected",
+        "[    8.07] WARNING: suspicious RCU usage",
+        "[    8.07] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+        "[    8.07] BUG: sleeping function called from invalid context at mm/slab.h:494",
+        "[    8.07] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [python3:312]",
+        "[    8.07] Oops: 0002 [#1] PREEMPT SMP NOPTI",
+        "[    8.07] Call Trace:",
+        "[    8.07] Kernel panic - not syncing: Fatal exception",
+        "[    8.07] general protection fault, probably for non-canonical address",
+        "[    8.07] INFO: task rmmod:77 blocked for more than 120 seconds.",
+        "[    8.07] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        "[    8.07] BUG: KASAN: slab-out-of-bounds in nla_parse+0x1/0x2",
+        "[    8.07] UBSAN: array-index-out-of-bounds in kmod/netlink.c:10:2",
+        "[    8.07] refcount_t: underflow; use-after-free.",
+        "[    8.07] list_del corruption. next->prev should be ffff8880",
+    ],
+)
+def test_what_the_kernel_complains_of_is_found(line: str) -> None:
+    assert console.complaints(f"[    1.0] usual\n{line}\r\n[    9.0] usual\n") == [line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    0.00] Linux version 6.1.0 (debian-kernel@lists.debian.org)",
+        "[    7.00] msgchan: loading out-of-tree module taints kernel.",
+        "[    7.00] virtme-ng-init: WARNING: failed to restore symlink /run/x",
+        "[    3.00] perf: interrupt took too long (2505 > 2500), lowering kernel.perf_event_max",
+        "[    0.00] DEBUG: nothing",
+    ],
+)
+def test_ordinary_lines_are_no_complaint(line: str) -> None:
+    assert console.complaints(line) == []
+
+
+def test_complaints_before_the_guest_was_up_are_the_boot_s_own() -> None:
+    log = f"WARNING: CPU: 0 early\n[ 7.0] {console.GUEST_IS_UP}\nWARNING: CPU: 0 late\n"
+    assert console.complaints(log) == ["WARNING: CPU: 0 late"]
+
+
+def test_tail_begins_where_the_guest_is_up() -> None:
+    log = f"boot\n[ 7.0] {console.GUEST_IS_UP}\nfirst\n\nsecond\r\nthird\n"
+    assert console.tail(log, lines=2) == ["second", "third"]
+    assert console.tail(log) == ["first", "second", "third"]
+
+
+def test_tail_of_a_guest_that_never_came_up_is_its_boot() -> None:
+    assert console.tail("boot\npanic\n") == ["boot", "panic"]

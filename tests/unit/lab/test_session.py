@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tracer.errors import TracerError
+from tracer.lab import console, session
+
+CONSOLE = Path("console.log")
+CALM = f"boot\n[ 7.0] {console.GUEST_IS_UP}\n[ 8.0] reboot: Power down\n"
+WARNED = f"boot\n[ 7.0] {console.GUEST_IS_UP}\n[ 7.5] WARNING: CPU: 0 PID: 1 at x.c:1\n"
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 137])
+def test_the_command_s_status_is_the_lab_s(status: int) -> None:
+    outcome = session.judge(f"exited {status}", CALM, CONSOLE, status, 60)
+    assert outcome.status == status
+    assert bool(outcome.notes) == bool(status)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, 1), (3, 3)])
+def test_a_complaint_fails_a_command_that_succeeded(status: int, expected: int) -> None:
+    outcome = session.judge(f"exited {status}", WARNED, CONSOLE, status, 60)
+    assert outcome.status == expected
+    assert "  [ 7.5] WARNING: CPU: 0 PID: 1 at x.c:1" in outcome.notes
+
+
+def test_a_command_that_does_not_end_is_a_timeout() -> None:
+    outcome = session.judge("started", CALM, CONSOLE, None, 60)
+    assert outcome.status == 124
+    assert outcome.notes[0] == "no end within 60 s; stopped"
+
+
+def test_a_guest_that_dies_is_a_finding() -> None:
+    outcome = session.judge("started", CALM + "Kernel panic - not syncing: x\n", CONSOLE, 255, 60)
+    assert outcome.status == 1
+    assert "  Kernel panic - not syncing: x" in outcome.notes
+    assert session.judge("started", CALM, CONSOLE, 255, 60).status == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "returned", "said"),
+    [
+        ("", "", 1, "virtme-run ended with status 1"),
+        ("", "SeaBIOS\n", None, r"no sign of it within 60 s \(last line of the console: SeaBIOS\)"),
+        ("refused the guest's clock source is hpet", "x\n", 125, "clock source is hpet"),
+    ],
+)
+def test_a_command_never_started_is_an_error(
+    state: str, log: str, returned: int | None, said: str
+) -> None:
+    with pytest.raises(TracerError, match=f"the lab could not run the command: .*{said}"):
+        session.judge(state, log, CONSOLE, returned, 60)
+
+
+def test_every_run_has_a_directory_of_its_own(tmp_path: Path) -> None:
+    first, second = (session.working_directory(tmp_path / "runs") for _ in range(2))
+    assert first != second
+    assert first.parent == second.parent == tmp_path / "runs/lab"

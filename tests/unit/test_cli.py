@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import tracer
+from tracer import cli
+from tracer.cli import main, progress
+from tracer.errors import TracerError
+
+Install = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def fails_as(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Make ``tracer doctor`` do what the test wants."""
+
+    def install(body: Callable[[], object]) -> None:
+        command = click.Command("doctor", callback=body)
+        monkeypatch.setattr(cli.LazyGroup, "get_command", lambda *_: command)
+
+    return install
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def body() -> None:
+        raise error
+
+    return body
+
+
+def test_version() -> None:
+    assert (
+        CliRunner().invoke(main, ["--version"]).output == f"tracer, version {tracer.__version__}\n"
+    )
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Example" in result.output
+
+
+def test_help_lists_every_command_without_importing_one() -> None:
+    script = (
+        "import sys; from tracer.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in sys.modules if m.startswith('tracer.cli.')], 'pandas' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert all(name in said for name in cli.COMMANDS)
+    assert said.endswith("[] False\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nosuch"], "error: tracer: No such command 'nosuch'; see tracer --help\n"),
+        (["--nosuch"], "error: tracer: No such option '--nosuch'; see tracer --help\n"),
+        (["lab"], "error: tracer lab: Missing argument '-- COMMAND...'; see tracer lab --help\n"),
+    ],
+)
+def test_misuse_is_one_line_and_status_2(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, arguments, prog_name="tracer")
+    assert (result.exit_code, result.stderr) == (2, said)
+
+
+def test_no_arguments_is_help_and_misuse() -> None:
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+class FindingError(TracerError):
+    exit_status = 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (TracerError("a", "b", "c"), 2, "error: a: b; c\n"),
+        (FindingError("a", "b\nb", "c"), 1, "error: a: b b; c\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (ValueError("odd"), 2, "error: ValueError: odd; see where with tracer --debug\n"),
+    ],
+)
+def test_failures_are_one_line(
+    fails_as: Install, error: BaseException, status: int, said: str
+) -> None:
+    fails_as(raising(error))
+    result = CliRunner().invoke(main, ["doctor"])
+    assert (result.exit_code, result.stderr) == (status, said)
+
+
+def test_debug_shows_the_traceback(fails_as: Install) -> None:
+    error = TracerError("a", "b", "c")
+    fails_as(raising(error))
+    assert CliRunner().invoke(main, ["--debug", "doctor"]).exception is error
+
+
+def test_a_command_s_exit_status_passes(fails_as: Install) -> None:
+    fails_as(raising(click.exceptions.Exit(3)))
+    assert CliRunner().invoke(main, ["doctor"]).exit_code == 3
+
+
+def test_a_closed_reader_ends_a_command_silently() -> None:
+    script = (
+        "import click; from tracer import cli\n"
+        "speak = click.Command('doctor', callback=lambda: click.echo('x' * 1_000_000))\n"
+        "cli.LazyGroup.get_command = lambda *_: speak\n"
+        "cli.main(['doctor'])"
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)} | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_exports_are_lazy_and_survive_the_import_of_their_module() -> None:
+    script = (
+        "import sys, tracer\n"
+        "assert 'pandas' not in sys.modules\n"
+        "import tracer.capture, tracer.frames\n"
+        "assert callable(tracer.capture) and callable(tracer.load)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_unknown_export_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
+        tracer.nosuch  # noqa: B018
+
+
+def test_progress_without_a_terminal_is_plain_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress.step("building"):
+        pass
+    with pytest.raises(ValueError, match="odd"), progress.step("loading"):
+        raise ValueError("odd")
+    said = capfd.readouterr()
+    assert said.out == ""
+    begun, done, begun_again, failed = said.err.splitlines()
+    assert (begun, begun_again) == ("building ...", "loading ...")
+    assert done.startswith("building: done (")
+    assert failed.startswith("loading: failed (")

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``python -m tracer`` is the command ``tracer``."""
+
+from __future__ import annotations
+
+from tracer.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="tracer")

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``tracer drive``: send a known workload over the module's channels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from tracer.drive import CHANNELS, OPS, Outcome, Workload, drive
+
+_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_DURATION = re.compile(r"(\d+(?:\.\d*)?)\s*(ns|us|µs|ms|s)?")
+
+
+class Duration(click.ParamType[int]):
+    """A time with its unit, as nanoseconds; only 0 may stand alone."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Nanoseconds of a text such as 50us."""
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(value.strip())
+        if not match or (match[2] is None and float(match[1]) != 0):
+            self.fail(f"'{value}' is not a duration; write one such as 800ns, 50us or 1.5ms")
+        return round(float(match[1]) * _UNITS[match[2] or "ns"])
+
+
+@click.command(name="drive")
+@click.option(
+    "--channel",
+    type=click.Choice([*CHANNELS, "all"]),
+    default="all",
+    show_default=True,
+    help="What to drive; sockopt does a set and a get per count.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=1000, show_default=True,
+    help="Requests per thread and channel.",
+)  # fmt: skip
+@click.option(
+    "--size", type=int, default=64, show_default=True, help="Payload of a request, in bytes."
+)
+@click.option("--reply-size", type=int, help="Payload asked for in a reply; default: --size.")
+@click.option("--threads", type=int, default=1, show_default=True, help="Threads per channel.")
+@click.option(
+    "--rate", type=float, metavar="PER_SECOND",
+    help="Begin a thread's requests at intended times, so many a second; default: at once.",
+)  # fmt: skip
+@click.option("--handler-delay", type=Duration(), default="0", help="Busy-wait in the handler.")
+@click.option("--reply-delay", type=Duration(), default="0", help="Before a netlink reply.")
+@click.option("--copy-delay", type=Duration(), default="0", help="In the copy of a get.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Tokens follow from it.")
+@click.option(
+    "--op", type=click.Choice(list(OPS)), default="echo", show_default=True,
+    help="What the module does with a request.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    channel: str,
+    count: int,
+    size: int,
+    reply_size: int | None,
+    threads: int,
+    rate: float | None,
+    handler_delay: int,
+    reply_delay: int,
+    copy_delay: int,
+    seed: int,
+    op: str,
+    as_json: bool,
+) -> None:
+    """Send a known workload over the module's channels.
+
+    Every reply is compared with what the seed makes of it. The latencies shown
+    are those of the calls; with --rate, how late calls began is a column of its
+    own. Exit status 1 when a request failed or a reply was not the expected one.
+
+    \b
+    Example:
+      sudo tracer drive --channel netlink --count 10007 --size 100
+      sudo tracer drive --count 997 --rate 500 --handler-delay 50us
+    """
+    workload = Workload(
+        channels=CHANNELS if channel == "all" else (channel,),
+        count=count,
+        size=size,
+        reply_size=reply_size,
+        threads=threads,
+        rate=rate,
+        handler_delay_ns=handler_delay,
+        reply_delay_ns=reply_delay,
+        copy_delay_ns=copy_delay,
+        seed=seed,
+        op=op,
+    )
+    outcomes = drive(workload)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1))
+    else:
+        _print(outcomes, is_paced=rate is not None)
+    if any(outcome.errors or outcome.mismatches for outcome in outcomes):
+        ctx.exit(1)
+
+
+def _print(outcomes: list[Outcome], is_paced: bool) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("channel", no_wrap=True)
+    columns = ["requests", "errors", "wrong", "seconds", "p50 µs", "p99 µs", "max µs"]
+    for name in columns + ["late p99 µs"] * is_paced:
+        table.add_column(name, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        times = [outcome.p50_ns, outcome.p99_ns, outcome.max_ns]
+        times += [outcome.late_p99_ns] * is_paced
+        table.add_row(
+            outcome.channel,
+            f"{outcome.requests:,}",
+            f"{outcome.errors:,}",
+            f"{outcome.mismatches:,}",
+            f"{outcome.seconds:.3f}",
+            *(f"{ns / 1000:,.1f}" for ns in times),
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 100
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.first_error:
+            click.echo(f"{outcome.channel}: first error: {outcome.first_error}")

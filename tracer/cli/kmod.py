@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``tracer kmod``: build, load, unload or inspect the module msgchan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tracer import kmod
+from tracer.cli.progress import step
+
+
+@click.group(name="kmod")
+def command() -> None:
+    """Build, load, unload or inspect the module msgchan.
+
+    \b
+    Example:
+      tracer kmod build
+      sudo tracer kmod load --sockopt-base 128
+      tracer kmod status --json
+      sudo tracer kmod unload
+    """
+
+
+@command.command()
+@click.option("--kernel", metavar="VERSION", help="Kernel to build for; default: the running one.")
+def build(kernel: str | None) -> None:
+    """Build the module and print where it is.
+
+    \b
+    Example:
+      tracer kmod build --kernel 6.1.0-56-amd64
+    """
+    click.echo(kmod.build(kernel, step))
+
+
+@command.command()
+@click.argument("module", required=False, type=click.Path(path_type=Path))
+@click.option("--sockopt-base", type=int, help="First of two socket options; default: 10128.")
+@click.option("--netlink-proto", type=int, help="Netlink protocol of requests; default: 30.")
+@click.option("--icmp-proto", type=int, help="Netlink protocol of the notifier; default: 31.")
+def load(
+    module: Path | None,
+    sockopt_base: int | None,
+    netlink_proto: int | None,
+    icmp_proto: int | None,
+) -> None:
+    """Load the module: MODULE, or the one built from these sources.
+
+    \b
+    Example:
+      sudo tracer kmod load --sockopt-base 128
+    """
+    given = {
+        "sockopt_base": sockopt_base,
+        "netlink_proto": netlink_proto,
+        "icmp_proto": icmp_proto,
+    }
+    parameters = {name: value for name, value in given.items() if value is not None}
+    new = kmod.load(module, step, **parameters)
+    click.echo(f"{kmod.NAME} is loaded" + ("" if new else " already"))
+
+
+@command.command()
+def unload() -> None:
+    """Unload the module.
+
+    \b
+    Example:
+      sudo tracer kmod unload
+    """
+    click.echo(f"{kmod.NAME} is unloaded" if kmod.unload() else f"{kmod.NAME} was not loaded")
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Tell whether the module is loaded, how, and who holds it.
+
+    \b
+    Example:
+      tracer kmod status --json
+    """
+    now = kmod.status()
+    click.echo(json.dumps(now.as_dict(), indent=2) if as_json else describe(now))
+
+
+def describe(now: kmod.ModuleStatus) -> str:
+    """The status as text, one line per fact."""
+    lines = [f"kernel      {now.kernel}", f"built       {now.path or 'no'}"]
+    if now.fits is False:
+        lines.append("            does not fit this kernel")
+    lines.append(f"loaded      {'yes' if now.loaded else 'no'}")
+    if now.loaded:
+        lines += [
+            f"srcversion  {now.srcversion or '?'}",
+            f"build id    {now.build_id or '?'}",
+            f"references  {now.refcount}",
+        ]
+        lines += [f"parameter   {name}={value}" for name, value in now.parameters.items()]
+        lines += [f"holder      {holder}" for holder in now.holders]
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tracer lab: run a command as root in a virtual machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracer.cli.progress import note, step
+from tracer.lab import kernels, kvm, session, vm
+from tracer.resources import project_root
+
+OUTPUT_CLOSED = 141
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--kernel", metavar="VERSION", help="An installed kernel; the newest by default.")
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    help="One CPU whose clock counts instructions, all seeds fixed.",
+)
+@click.option("--cpus", type=click.IntRange(1), help="2 by default, 1 with --deterministic.")
+@click.option("--memory", default="2G", show_default=True, metavar="SIZE")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up after that long, boot included, by the host's clock.",
+)
+@click.option("--no-module", is_flag=True, help="Do not build and load msgchan.")
+@click.argument("argv", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    kernel: str | None,
+    deterministic: bool,
+    cpus: int | None,
+    memory: str,
+    timeout: float,
+    no_module: bool,
+    argv: tuple[str, ...],
+) -> None:
+    """Run COMMAND as root in a virtual machine, on this tree.
+
+    The guest boots an installed Debian kernel on this machine's files, which it
+    sees read-only under throw-away overlays; runs/ is writable. msgchan is built
+    for that kernel and loaded. Standard output and error pass through, standard
+    input only from a terminal.
+
+    Exit status: COMMAND's own (128+n for a signal); 124 on timeout; 1 when COMMAND
+    succeeded but the guest's kernel logged a warning or an oops, or died; 2 when
+    the machine could not be started.
+
+    \b
+    Example:
+      tracer lab -- uname -r
+      tracer lab --deterministic -- tracer record -o runs/one -- tracer drive --channel all
+    """
+    if deterministic and cpus not in (None, 1):
+        raise click.UsageError(f"--deterministic needs one CPU, not {cpus}")
+    version = kernels.choose(kernel)
+    image = kernels.image(version)
+    module = None if no_module else _build(version)
+    directory = session.working_directory((project_root() or Path.cwd()) / "runs")
+    machine = vm.Machine(
+        image=image,
+        cpus=cpus or (1 if deterministic else 2),
+        memory=memory,
+        # Counting instructions is the emulator's art.
+        kvm=not deterministic and kvm.usable(image),
+        deterministic=deterministic,
+        shared=directory.parents[1],
+        console=directory / "console.log",
+    )
+    note(f"lab: booting {version} ({'KVM' if machine.kvm else 'emulated'}) for {argv[0]}")
+    try:
+        outcome = session.run_command(machine, directory, argv, module, timeout)
+    except vm.OutputClosedError:
+        ctx.exit(OUTPUT_CLOSED)
+    for line in outcome.notes:
+        note(f"lab: {line}")
+    ctx.exit(outcome.status)
+
+
+def _build(version: str) -> Path:
+    from tracer import kmod
+
+    return kmod.build(version, step)

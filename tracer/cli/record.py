@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tracer record: the messages of a command or of a process, into a directory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from tracer.cli.progress import note, step
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: 65536, 512K, 16M, 1G."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Bytes as an integer."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+)([KMG]?)", str(value))
+        if not found:
+            self.fail(f"{value!r} is no size such as 64K or 16M", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The recording's directory; new or empty.",
+)
+@click.option(
+    "-p", "--pid", type=click.IntRange(1), metavar="PID", help="Record a running process."
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="End after that long; a command is then asked to end (SIGTERM).",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Created when everything is attached.",
+)
+@click.option(
+    "--ring-size",
+    type=Size(),
+    default="16M",
+    show_default=True,
+    metavar="BYTES",
+    help="Room for records that wait to be drained; a power of two.",
+)
+@click.option(
+    "--attach",
+    type=click.Choice(["auto", "fentry", "kprobe"]),
+    default="auto",
+    show_default=True,
+    help="How to hook kernel functions.",
+)
+@click.option(
+    "--copy",
+    type=click.Choice(["auto", "module_tracepoint", "relay", "breakpoint", "absent"]),
+    default="auto",
+    show_default=True,
+    help="Where to see the copy of a socket option's value.",
+)
+@click.argument("argv", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    path: Path,
+    pid: int | None,
+    duration: float | None,
+    ready_file: Path | None,
+    ring_size: int,
+    attach: str,
+    copy: str,
+    argv: tuple[str, ...],
+) -> None:
+    """Record the messages of COMMAND, or of process PID, into DIR.
+
+    COMMAND's children are followed. Ctrl-C ends a recording cleanly. Exit status:
+    COMMAND's own (128+n for a signal) unless recording fails; 1 when COMMAND
+    succeeded but the recording does not balance; 2 when nothing can be recorded.
+
+    \b
+    Example:
+      tracer record -o runs/one -- tracer drive --channel all --count 500
+      tracer record -o runs/two -p 4242 --duration 10
+    """
+    if bool(argv) == (pid is not None):
+        raise click.UsageError("give either a command after -- or a process with -p")
+    from tracer.record import record_command, record_process
+    from tracer.session import Options
+
+    options = Options(attach=attach, copy=copy, ring=ring_size)
+
+    def ready() -> None:
+        note(f"recording into {path}")
+        if ready_file is not None:
+            ready_file.touch()
+
+    with step("attaching and recording"):
+        if pid is not None:
+            record_process(path, pid, options, duration=duration, ready=ready)
+            status = 0
+        else:
+            status = record_command(path, argv, options, duration=duration, ready=ready)
+    ctx.exit(status or _verdict(path))
+
+
+def _verdict(path: Path) -> int:
+    """1, and a line for each loss, when the recording does not balance."""
+    from tracer.frames import load
+
+    run = load(path)
+    note(f"{len(run.events)} events, {len(run.exchanges)} exchanges")
+    wrong = run.ledger[~run.ledger["ok"]]
+    for line in wrong.itertuples():
+        note(
+            f"does not balance: {line.line}: {line.count} by {line.witness}, "
+            f"{line.other} by {line.against}" + (f" ({line.note})" if line.note else "")
+        )
+    return int(not wrong.empty)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Client of the module's socket options, and the reader of its counters.
+
+A get of ours passes its request in the buffer that the reply overwrites.
+Python's ``socket.getsockopt`` passes nothing in, so gets go to the C library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+import time
+
+from tracer.clients import wire
+from tracer.clients.sends import (
+    CHANNEL_GETSOCKOPT,
+    CHANNEL_SETSOCKOPT,
+    KIND_CALL,
+    SendLog,
+)
+from tracer.clients.wire import Op
+
+_ROOM = wire.REQUEST.size + wire.PAYLOAD_MAX
+_HEAD = wire.REQUEST.size
+_now = time.monotonic_ns
+
+_getsockopt = ctypes.CDLL(None, use_errno=True).getsockopt
+_getsockopt.argtypes = (
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+)
+_getsockopt.restype = ctypes.c_int
+
+
+class SockoptClient:
+    """Sets and gets of the module's two words, each one system call and one log entry.
+
+    For one thread. Failures are `OSError` with the errno of the call.
+    """
+
+    def __init__(self, base: int | None = None) -> None:
+        base = wire.parameters().sockopt_base if base is None else base
+        self._text_word = base + wire.SO_TEXT
+        self._request_word = base + wire.SO_REQUEST
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._fd = self._socket.fileno()
+        self._buffer = bytearray(_ROOM)
+        self._length = ctypes.c_uint()
+        self._length_address = ctypes.addressof(self._length)
+        self._address = self._pin()
+        SendLog.for_thread().follow_spool()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> SockoptClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def set(
+        self,
+        op: Op,
+        payload: bytes = b"",
+        *,
+        token: int = 0,
+        error: int = 0,
+        handler_delay_ns: int = 0,
+        intended_ns: int = 0,
+    ) -> None:
+        """Set the structured word: echo and sink are what the module takes."""
+        begin = _now()
+        size = self._encode(op, payload, token, 0, error, handler_delay_ns, 0)
+        self._set(begin, self._request_word, size, token, intended_ns)
+
+    def get(
+        self,
+        op: Op,
+        payload: bytes = b"",
+        *,
+        token: int = 0,
+        reply_size: int = 0,
+        error: int = 0,
+        handler_delay_ns: int = 0,
+        copy_delay_ns: int = 0,
+        room: int | None = None,
+        intended_ns: int = 0,
+    ) -> bytes:
+        """Get the structured word; returns the reply's payload as far as ``room`` lets it in.
+
+        ``room`` is the length given to the call, in bytes; without it the
+        request and the whole reply just fit.
+        """
+        begin = _now()
+        size = self._encode(op, payload, token, reply_size, error, handler_delay_ns, copy_delay_ns)
+        if room is None:
+            room = max(size, wire.REPLY.size + reply_size)
+        got = self._get(begin, self._request_word, room, token, intended_ns)
+        return bytes(memoryview(self._buffer)[wire.REPLY.size : got])
+
+    def set_text(self, text: bytes) -> None:
+        """Set the plain word: the module stores and logs the text."""
+        begin = _now()
+        self._reserve(len(text))
+        self._buffer[: len(text)] = text
+        self._set(begin, self._text_word, len(text), 0, 0)
+
+    def get_text(self, room: int = wire.TEXT_MAX) -> bytes:
+        """Get the plain word into ``room`` bytes."""
+        begin = _now()
+        self._reserve(room)
+        got = self._get(begin, self._text_word, room, 0, 0)
+        return bytes(memoryview(self._buffer)[:got])
+
+    def query(self, op: Op, payload: bytes = b"", reply_size: int = 0) -> bytes:
+        """Get without a log entry: for operations that the module does not count either."""
+        size = self._encode(op, payload, 0, reply_size, 0, 0, 0)
+        got = self._call_get(self._request_word, max(size, wire.REPLY.size + reply_size))
+        if got < 0:
+            raise OSError(-got, os.strerror(-got))
+        return bytes(memoryview(self._buffer)[wire.REPLY.size : got])
+
+    def _pin(self) -> int:
+        """The address of the buffer, which must not be resized from here on."""
+        self._pinned = (ctypes.c_char * len(self._buffer)).from_buffer(self._buffer)
+        return ctypes.addressof(self._pinned)
+
+    def _reserve(self, size: int) -> None:
+        if size > len(self._buffer):
+            self._buffer = bytearray(size)
+            self._address = self._pin()
+
+    def _encode(
+        self,
+        op: Op,
+        payload: bytes,
+        token: int,
+        reply_size: int,
+        error: int,
+        handler_delay_ns: int,
+        copy_delay_ns: int,
+    ) -> int:
+        size = len(payload)
+        self._reserve(max(_HEAD + size, wire.REPLY.size + reply_size))
+        wire.REQUEST.pack_into(
+            self._buffer, 0,
+            token, op, reply_size, size, error, handler_delay_ns, 0, copy_delay_ns,
+        )  # fmt: skip
+        self._buffer[_HEAD : _HEAD + size] = payload
+        return _HEAD + size
+
+    def _set(self, begin: int, word: int, size: int, token: int, intended_ns: int) -> None:
+        failure = None
+        try:
+            self._socket.setsockopt(socket.SOL_IP, word, memoryview(self._buffer)[:size])
+        except OSError as error:
+            failure = error
+        end = _now()
+        code = failure.errno or errno.EIO if failure else 0
+        SendLog.for_thread().add(
+            begin, end, token, intended_ns, 0, 0, size, word, code,
+            CHANNEL_SETSOCKOPT, KIND_CALL, 0,
+        )  # fmt: skip
+        if failure:
+            raise failure
+
+    def _get(self, begin: int, word: int, room: int, token: int, intended_ns: int) -> int:
+        self._reserve(room)
+        got = self._call_get(word, room)
+        end = _now()
+        code, size = (-got, room) if got < 0 else (0, got)
+        SendLog.for_thread().add(
+            begin, end, token, intended_ns, 0, 0, size, word, code,
+            CHANNEL_GETSOCKOPT, KIND_CALL, 0,
+        )  # fmt: skip
+        if code:
+            raise OSError(code, os.strerror(code))
+        return got
+
+    def _call_get(self, word: int, room: int) -> int:
+        """The system call; returns the bytes got or the negative errno."""
+        self._length.value = room
+        if _getsockopt(self._fd, socket.SOL_IP, word, self._address, self._length_address):
+            return -ctypes.get_errno()
+        return self._length.value
+
+
+def read_counters() -> dict[str, dict[str, int]]:
+    """The module's counters by channel (`wire.CHANNELS`) and name; neither logged nor counted."""
+    with SockoptClient() as client:
+        data = client.query(Op.STATS, reply_size=len(wire.CHANNELS) * wire.COUNTERS.size)
+    rows = wire.COUNTERS.iter_unpack(data)
+    return {name: _named(row) for name, row in zip(wire.CHANNELS, rows, strict=True)}
+
+
+def read_ports() -> dict[int, dict[str, int]]:
+    """The module's netlink counters by port id; neither logged nor counted."""
+    found: dict[int, dict[str, int]] = {}
+    page = wire.PAYLOAD_MAX // wire.PORT.size * wire.PORT.size
+    with SockoptClient() as client:
+        while True:
+            skip = struct.pack("=I", len(found))
+            data = client.query(Op.PORTS, skip, reply_size=page)
+            rows = list(wire.PORT.iter_unpack(data))
+            for portid, _, counters in rows:
+                found[portid] = _named(wire.COUNTERS.unpack(counters))
+            if len(data) < page:
+                return found
+
+
+def _named(counters: tuple[int, ...]) -> dict[str, int]:
+    return {name: n for (name, _), n in zip(wire.COUNTERS_FIELDS, counters, strict=True)}

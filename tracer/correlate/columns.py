@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Events and sends as plain numpy columns, in the order that correlation needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tracer.event import CODE
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+#: "There is none": in index columns, and in times (which are never negative).
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of a recording sorted by thread, start and depth.
+
+    All columns are int64 of one length; ``row`` is the row in ``run.events``,
+    ``parent`` the index of the enclosing call, NONE for the outermost; ``point``
+    is the code of ``tracer.event.POINTS``; ``thread`` tells the idle tasks of
+    different CPUs apart, which all are tid 0.
+    """
+
+    columns: dict[str, Ints]
+
+    def __getattr__(self, name: str) -> Ints:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __len__(self) -> int:
+        return self.columns["start_ns"].size
+
+    def at(self, *points: str) -> Mask:
+        """Which events are of these points."""
+        return np.isin(self.columns["point"], [CODE[point] for point in points])
+
+    def take(self, name: str, index: Ints) -> Ints:
+        """The column at ``index``, NONE where the index is NONE."""
+        return take(self.columns[name], index)
+
+
+def take(values: Ints, index: Ints) -> Ints:
+    """``values[index]``, NONE where the index is NONE."""
+    if values.size == 0:
+        return np.full(index.size, NONE, np.int64)
+    return np.where(index >= 0, values[index], NONE)
+
+
+def codes_of(points: pd.Series[Any]) -> Ints:
+    """Point names -> ``tracer.event.CODE``, whatever the order of the categories."""
+    categorical = points.astype("category").cat
+    table = np.array([CODE[str(name)] for name in categorical.categories] or [0], np.int64)
+    return table[categorical.codes.to_numpy()]
+
+
+def events_of(frame: pd.DataFrame) -> Events:
+    """Sort the ``events`` of a recording and find what encloses what."""
+    columns = {
+        name: frame[name].to_numpy().astype(np.int64)
+        for name in frame.columns
+        if name not in ("point", "token", "comm")
+    }
+    columns["token"] = frame["token"].to_numpy().astype(np.uint64).view(np.int64)
+    columns["point"] = codes_of(frame["point"])
+    columns["thread"] = np.where(columns["tid"] == 0, -1 - columns["cpu"], columns["tid"])
+    order = np.lexsort((columns["depth"], columns["start_ns"], columns["thread"]))
+    columns = {name: values[order] for name, values in columns.items()}
+    columns["row"] = order
+    columns["parent"] = _parents(columns["thread"], columns["depth"], columns["end_ns"])
+    return Events(columns)
+
+
+def _parents(thread: Ints, depth: Ints, end: Ints) -> Ints:
+    """For each event the last one before it in its thread that is one call less deep.
+
+    An event that does not end within that call has lost its own: NONE.
+    """
+    index = np.arange(depth.size, dtype=np.int64)
+    parent = np.full(depth.size, NONE, np.int64)
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        here = depth == level
+        last = np.maximum.accumulate(np.where(depth == level - 1, index, NONE))[here]
+        inside = (last >= 0) & (thread[last] == thread[here]) & (end[last] >= end[here])
+        parent[here] = np.where(inside, last, NONE)
+    return parent
+
+
+def ancestor(events: Events, index: Ints, wanted: Mask) -> Ints:
+    """The nearest enclosing call of each event that is in ``wanted``, else NONE."""
+    found = np.full(index.size, NONE, np.int64)
+    current = events.take("parent", index)
+    while True:
+        hit = (current >= 0) & (found < 0) & np.where(current >= 0, wanted[current], False)
+        found = np.where(hit, current, found)
+        current = np.where(found >= 0, NONE, events.take("parent", current))
+        if (current < 0).all():
+            return found
+
+
+def latest(left_key: Ints, left_time: Ints, right_key: Ints, right_time: Ints) -> Ints:
+    """For each left row the last right row of the same key at or before its time, else NONE."""
+    n, m = left_key.size, right_key.size
+    key = np.concatenate([right_key, left_key])
+    time = np.concatenate([right_time, left_time])
+    side = np.concatenate([np.zeros(m, np.int8), np.ones(n, np.int8)])
+    order = np.lexsort((side, time, key))
+    position = np.where(side[order] == 0, np.arange(n + m), NONE)
+    last = np.maximum.accumulate(position)
+    found = np.full(n, NONE, np.int64)
+    is_left = side[order] == 1
+    candidate = last[is_left]
+    source = order[np.maximum(candidate, 0)]
+    same = (candidate >= 0) & (key[source] == key[order[is_left]])
+    found[order[is_left] - m] = np.where(same, source, NONE)
+    return found
+
+
+def rank(*keys: Ints) -> Ints:
+    """The running number of each row among the rows of equal keys, in the given order."""
+    if keys[0].size == 0:
+        return np.zeros(0, np.int64)
+    order = np.lexsort(keys[::-1])
+    changed = np.zeros(order.size, np.bool_)
+    changed[0] = True
+    for key in keys:
+        changed[1:] |= key[order][1:] != key[order][:-1]
+    index = np.arange(order.size)
+    ranks = np.empty(order.size, np.int64)
+    ranks[order] = index - np.maximum.accumulate(np.where(changed, index, 0))
+    return ranks
+
+
+def joint_keys(*tables: tuple[Ints, ...]) -> list[Ints]:
+    """One integer per distinct combination of values, comparable across the tables."""
+    sizes = [columns[0].size for columns in tables]
+    key = np.zeros(sum(sizes), np.int64)
+    for parts in zip(*tables, strict=True):
+        _values, code = np.unique(np.concatenate(parts), return_inverse=True)
+        combined = key * (code.max(initial=0) + 1) + code.reshape(-1)
+        _values, key = np.unique(combined, return_inverse=True)
+        key = key.reshape(-1)
+    return np.split(key, np.cumsum(sizes)[:-1])

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""netlink: requests, what answered them, and the way of each answer to the reader.
+
+A request is one message that a process sent towards the kernel. Its answers are
+found by nesting: the kernel's receiver runs inside the sender's system call, and
+a dump goes on inside the reader's. An answer's way from the queue to the copy is
+joined by its sk_buff, which is the same object from queueing until the copy that
+consumes it; later objects may have its address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracer.correlate.columns import (
+    NONE,
+    Events,
+    Ints,
+    Mask,
+    ancestor,
+    joint_keys,
+    latest,
+    rank,
+    take,
+)
+from tracer.correlate.pieces import Pieces
+from tracer.correlate.user import RECEIVE, SEND, Sends, entry_of_call
+from tracer.event import (
+    KIND_MESSAGE,
+    KIND_SPAN,
+    RECEIVES,
+    TO_KERNEL,
+    TO_PEER,
+    TO_USER,
+)
+
+MSG_PEEK = 0x2
+NLM_F_ACK, NLM_F_DUMP = 0x4, 0x300
+NLMSG_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Messages that lay in a receiver's queue, with their way to the reader.
+
+    All columns are indices into the events (NONE: not observed): ``queued`` the
+    ``__netlink_sendskb``, ``source`` the call that made it (netlink_unicast,
+    netlink_broadcast or netlink_dump), ``copy`` the copy that consumed it,
+    ``receive`` the system call around that copy, ``poll`` the poll in which the
+    reader waited for it. ``copied`` is the sum of all its copies in bytes.
+    """
+
+    queued: Ints
+    source: Ints
+    copy: Ints
+    receive: Ints
+    poll: Ints
+    copied: Ints
+
+
+def answers_of(events: Events) -> Answers:
+    """Every queued message and its way to the reader."""
+    queued = np.flatnonzero(events.at("__netlink_sendskb"))
+    makers = events.at("netlink_unicast", "netlink_broadcast", "netlink_dump")
+    copies = np.flatnonzero(events.at("skb_copy_datagram_iter"))
+    call = ancestor(events, copies, events.at(*RECEIVES))
+    owner = latest(
+        events.skb[copies], events.start_ns[copies], events.skb[queued], events.start_ns[queued]
+    )
+    consuming = (events.take("flags", call) & MSG_PEEK) == 0
+    consuming &= call >= 0
+    copy = np.full(queued.size, NONE, np.int64)
+    known = consuming & (owner >= 0)
+    # Written backwards, so that the first consuming copy stays.
+    by_time = np.argsort(events.start_ns[copies[known]], kind="stable")[::-1]
+    copy[owner[known][by_time]] = copies[known][by_time]
+    receive = ancestor(events, copy, events.at(*RECEIVES))
+    copied = np.bincount(
+        owner[owner >= 0], weights=events.size[copies[owner >= 0]], minlength=queued.size
+    ).astype(np.int64)
+    return Answers(
+        queued,
+        ancestor(events, queued, makers),
+        copy,
+        receive,
+        _poll_before(events, queued, receive),
+        copied,
+    )
+
+
+def _poll_before(events: Events, queued: Ints, receive: Ints) -> Ints:
+    """The poll that the reader sat in when the message came, NONE when it did not.
+
+    It is the last poll on that socket in the reader's thread before the receive
+    call, it was running when the message was queued, and no other receive call
+    of the thread lies between.
+    """
+    polls = np.flatnonzero(events.at("poll"))
+    calls = np.flatnonzero(events.at(*RECEIVES))
+    start = events.take("start_ns", receive)
+    socket, poll_socket = joint_keys(
+        (events.take("thread", receive), events.sock[queued]),
+        (events.thread[polls], events.sock[polls]),
+    )
+    found = take(polls, latest(socket, start - 1, poll_socket, events.start_ns[polls]))
+    previous = take(
+        calls,
+        latest(
+            events.take("thread", receive), start - 1, events.thread[calls], events.start_ns[calls]
+        ),
+    )
+    waiting = (
+        (receive >= 0)
+        & (found >= 0)
+        & (events.take("end_ns", found) >= events.start_ns[queued])
+        & (events.take("start_ns", found) <= events.start_ns[queued])
+        & (events.take("end_ns", previous) <= events.take("end_ns", found))
+    )
+    return np.where(waiting, found, NONE)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Messages sent towards the kernel (or a peer), as indices into the events.
+
+    ``message`` is the event that describes it: the ``netlink_unicast`` for the
+    first message of a buffer, a message record for each further one. ``unicast``
+    is the call that delivered the buffer, ``call`` the system call, ``handler``
+    the msgchan handler, ``arrival`` where the receiving handler begins.
+    """
+
+    message: Ints
+    unicast: Ints
+    call: Ints
+    handler: Ints
+    arrival: Ints
+
+
+def requests_of(events: Events, direction: int) -> Requests:
+    """Every message that was sent in ``direction``."""
+    sent = events.at("netlink_unicast") & (events.direction == direction)
+    message = np.flatnonzero(sent)
+    further = np.flatnonzero((events.kind == KIND_MESSAGE) & (events.direction == direction))
+    message = np.sort(np.concatenate([message[events.kind[message] == KIND_SPAN], further]))
+    is_first = events.kind[message] == KIND_SPAN
+    unicast = np.where(is_first, message, events.parent[message])
+    handler = _handlers(events, message, unicast)
+    arrival = np.where(handler >= 0, handler, _receivers(events, unicast, is_first))
+    return Requests(message, unicast, events.take("parent", unicast), handler, arrival)
+
+
+def _handlers(events: Events, message: Ints, unicast: Ints) -> Ints:
+    """The msgchan handler of each message: same buffer, same number, same turn."""
+    handlers = np.flatnonzero(events.at("msgchan_handler") & (events.parent >= 0))
+    parent = events.parent[handlers]
+    here, there = joint_keys(
+        (unicast, events.seq[message], rank(unicast, events.seq[message])),
+        (parent, events.seq[handlers], rank(parent, events.seq[handlers])),
+    )
+    return take(handlers, _equal(here, there))
+
+
+def _receivers(events: Events, unicast: Ints, is_first: Mask) -> Ints:
+    """``netlink_rcv_skb`` inside the call: where most other receivers begin."""
+    begins = np.flatnonzero(events.at("netlink_rcv_skb") & (events.parent >= 0))
+    found = take(begins, _equal(unicast, events.parent[begins]))
+    return np.where(is_first, found, NONE)
+
+
+def _equal(left: Ints, right: Ints) -> Ints:
+    """For each left key the row of the first equal right key, else NONE."""
+    if right.size == 0:
+        return np.full(left.size, NONE, np.int64)
+    order = np.argsort(right, kind="stable")
+    at = np.minimum(np.searchsorted(right[order], left), right.size - 1)
+    return np.where(right[order[at]] == left, order[at], NONE)
+
+
+def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
+    """The request (row of ``requests``) that each answer answers, NONE for none.
+
+    Inside the sender's call: same socket, same sequence number, the last such
+    message whose handler had begun. Inside a reader's call only a dump answers:
+    the last dump request of that socket and number.
+    """
+    direct = ancestor(
+        events, answers.queued, events.at("netlink_unicast") & (events.direction == TO_KERNEL)
+    )
+    dumped = events.at("netlink_dump")
+    is_dump = (answers.source >= 0) & np.where(answers.source >= 0, dumped[answers.source], False)
+    broadcast = (answers.source >= 0) & np.where(
+        answers.source >= 0, events.at("netlink_broadcast")[answers.source], False
+    )
+    begun = np.where(
+        requests.arrival >= 0,
+        events.take("start_ns", requests.arrival),
+        events.start_ns[requests.unicast],
+    )
+    asks_dump = (events.flags[requests.message] & NLM_F_DUMP) != 0
+    message, queued = requests.message, answers.queued
+    later = is_dump & (direct < 0)
+    scope = np.where(later, NONE, direct)
+    left = (events.sock[queued], events.seq[queued], scope)
+    inside = (events.sock[message], events.seq[message], requests.unicast)
+    here, there = joint_keys(left, inside)
+    found = latest(here, events.start_ns[queued], there, begun)
+    of_dump = np.flatnonzero(asks_dump)
+    here, there = joint_keys(
+        (events.sock[queued], events.seq[queued]),
+        (events.sock[message[of_dump]], events.seq[message[of_dump]]),
+    )
+    found_dump = take(of_dump, latest(here, events.start_ns[queued], there, begun[of_dump]))
+    matched = np.where(later, found_dump, np.where(direct >= 0, found, NONE))
+    return np.where(broadcast, NONE, matched)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The answers of requests in the order in which they were read, up to the last needed.
+
+    ``request`` is a row of ``requests``, ``answer`` a row of ``answers``,
+    ``number`` the running number within the request, ``final`` marks the one
+    that completes it.
+    """
+
+    request: Ints
+    answer: Ints
+    number: Ints
+    final: Mask
+
+
+def parts_of(events: Events, requests: Requests, answers: Answers, match: Ints) -> Parts:
+    """Order the matched answers and find which one completes each request.
+
+    A dump ends with its last part, a request with NLM_F_ACK with its NLMSG_ERROR
+    (an acknowledgement or an error), any other with its first answer.
+    """
+    answer = np.flatnonzero(match >= 0)
+    request = match[answer]
+    read = events.take("start_ns", answers.copy[answer])
+    lying = events.start_ns[answers.queued[answer]]
+    # An answer that was never read comes after all that were.
+    order = np.lexsort((lying, np.where(read == NONE, np.iinfo(np.int64).max, read), request))
+    answer, request = answer[order], request[order]
+    number = rank(request)
+    flags = events.flags[requests.message[request]]
+    is_error = events.type[answers.queued[answer]] == NLMSG_ERROR
+    is_last = _last_of_dump(events, answers.source[answer])
+    dump, ack = (flags & NLM_F_DUMP) != 0, (flags & NLM_F_ACK) != 0
+    completes = np.where(dump, is_last | is_error, np.where(ack, is_error, number == 0))
+    after = np.zeros(request.size, np.bool_)
+    if request.size:
+        done = np.cumsum(completes) - completes
+        first = np.flatnonzero(number == 0)
+        base = np.repeat(done[first], np.diff(np.append(first, request.size)))
+        after = done - base > 0
+    keep = ~after
+    return Parts(request[keep], answer[keep], number[keep], completes[keep])
+
+
+def _last_of_dump(events: Events, source: Ints) -> Mask:
+    is_dump = (source >= 0) & np.where(source >= 0, events.at("netlink_dump")[source], False)
+    return is_dump & (events.take("flags", source) == 1)
+
+
+@dataclass(frozen=True)
+class Way:
+    """The boundaries of each part's way to the reader, in ns (NONE: not observed)."""
+
+    queued: Ints
+    asked: Ints
+    copy: Ints
+    copied: Ints
+    returned: Ints
+
+
+def ways_of(events: Events, answers: Answers, answer: Ints, cursor: Ints) -> Way:
+    """The way of ``answer`` from the queue to the reader.
+
+    ``cursor`` is where the same exchange's previous part was copied (NONE: this is
+    the first): until then the reader was not free to ask.
+    """
+    queued = np.maximum(events.start_ns[answers.queued[answer]], cursor)
+    call = events.take("start_ns", answers.receive[answer])
+    waited = (answers.poll[answer] >= 0) | (call <= queued)
+    asked = np.where(call == NONE, NONE, np.where(waited, queued, call))
+    return Way(
+        queued,
+        asked,
+        events.take("start_ns", answers.copy[answer]),
+        events.take("end_ns", answers.copy[answer]),
+        events.take("end_ns", answers.receive[answer]),
+    )
+
+
+def add_way(pieces: Pieces, exchange: Ints, way: Way) -> None:
+    """queue, wake and copy of each part."""
+    pieces.add("queue", exchange, way.queued, way.asked)
+    pieces.add("wake", exchange, way.asked, way.copy)
+    pieces.add("copy", exchange, way.copy, way.copied)
+
+
+def receive_entries(sends: Sends, events: Events, answers: Answers, answer: Ints) -> Ints:
+    """The reader's log entry for each answer, NONE where it kept no log."""
+    queued = answers.queued[answer]
+    return entry_of_call(
+        sends,
+        sends.kind == RECEIVE,
+        events,
+        answers.receive[answer],
+        (events.take("portid", queued), events.take("seq", queued)),
+        ("portid", "seq"),
+    )
+
+
+def send_entries(sends: Sends, events: Events, requests: Requests) -> Ints:
+    """The sender's log entry for each request, NONE where it kept no log."""
+    return entry_of_call(
+        sends,
+        sends.kind == SEND,
+        events,
+        requests.call,
+        (events.portid[requests.message], events.seq[requests.message]),
+        ("portid", "seq"),
+    )

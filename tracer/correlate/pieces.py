@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pieces of exchanges: which stage lies between which two observations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tracer.correlate.columns import NONE, Ints, rank
+
+#: Every stage, in the order of an exchange's critical path.
+STAGES = (
+    "encode",
+    "send_entry",
+    "entry",
+    "deliver",
+    "handler",
+    "reply",
+    "queue",
+    "wake",
+    "copy",
+    "recv_exit",
+    "exit",
+    "send_exit",
+    "decode",
+)
+
+
+class Pieces:
+    """Collects (exchange, stage, start, end); times in ns, exchanges by row number."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, Ints, Ints, Ints]] = []
+
+    def add(self, stage: str, exchange: Ints, start: Ints, end: Ints) -> None:
+        """One piece per row where both boundaries were observed (neither is NONE)."""
+        seen = (exchange >= 0) & (start != NONE) & (end != NONE)
+        self._parts.append((stage, exchange[seen], start[seen], end[seen]))
+
+    def shifted(self, offset: int) -> Pieces:
+        """The same pieces with ``offset`` added to their exchanges."""
+        moved = Pieces()
+        moved._parts = [(stage, x + offset, start, end) for stage, x, start, end in self._parts]
+        return moved
+
+    def joined(self, other: Pieces) -> Pieces:
+        """These pieces and those."""
+        both = Pieces()
+        both._parts = self._parts + other._parts
+        return both
+
+    def table(self) -> pd.DataFrame:
+        """``run.stages``: exchange, stage, occurrence, start_ns, dur_ns (ns), in path order.
+
+        A stage whose end lies before its start (clocks of two CPUs disagreeing) has a
+        negative ``dur_ns`` here; :func:`tracer.correlate.exchanges.assemble` takes it out.
+        """
+        if self._parts:
+            stage = np.concatenate(
+                [np.full(x.size, STAGES.index(name), np.int8) for name, x, _s, _e in self._parts]
+            )
+            exchange = np.concatenate([x for _n, x, _s, _e in self._parts])
+            start = np.concatenate([s for _n, _x, s, _e in self._parts])
+            end = np.concatenate([e for _n, _x, _s, e in self._parts])
+        else:
+            stage, exchange, start, end = (
+                np.zeros(0, np.int8),
+                *(np.zeros(0, np.int64) for _ in range(3)),
+            )
+        order = np.lexsort((stage, start, exchange))
+        stage, exchange, start, end = (v[order] for v in (stage, exchange, start, end))
+        return pd.DataFrame(
+            {
+                "exchange": exchange,
+                "stage": pd.Categorical.from_codes(stage, categories=list(STAGES)),
+                "occurrence": rank(exchange, stage.astype(np.int64)),
+                "start_ns": start,
+                "dur_ns": end - start,
+            }
+        )

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Does hardware virtualisation work here? Asked once per boot of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+# A working KVM shows the kernel's first line within two seconds; a broken one
+# leaves QEMU at "Booting from ROM" for ever.
+_LIMIT_SECONDS = 20
+_DEVICE = Path("/dev/kvm")
+
+
+def usable(kernel_image: Path) -> bool:
+    """Whether KVM boots this kernel; the first answer is remembered until the host reboots."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    memory = _memory()
+    known = _remembered(memory)
+    if known.get("boot_id") == boot_id:
+        return bool(known["kvm"])
+    answer = os.access(_DEVICE, os.R_OK | os.W_OK) and _boots(kernel_image)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(json.dumps({"boot_id": boot_id, "kvm": answer}))
+    return answer
+
+
+def _memory() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "tracer" / "kvm.json"
+
+
+def _remembered(memory: Path) -> dict[str, object]:
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _boots(kernel_image: Path) -> bool:
+    """Boot without a root file system: the kernel prints, panics and so ends QEMU."""
+    command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "512M"]
+    command += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
+    command += ["-kernel", str(kernel_image), "-append", "console=ttyS0 panic=-1"]
+    try:
+        trial = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LIMIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"Linux version" in trial.stdout

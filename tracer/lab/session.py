@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One run of the lab: write the guest's script, boot, and judge what came of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.errors import TracerError
+from tracer.lab import console
+from tracer.lab.vm import Machine, run
+
+FINDING = 1
+TIMED_OUT = 124
+
+# $state is a file in the shared directory; its last line is how far the guest came.
+_SCRIPT = """\
+#!/bin/sh
+# Written by tracer lab; runs as root in the guest.
+state={state}
+refuse() {{
+	echo "refused $*" >"$state"
+	exit 125
+}}
+echo "<6>{up}" >/dev/kmsg
+{exports}
+ip link set lo up || refuse "the loopback interface does not come up"
+clock=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
+case $clock in
+tsc | kvm-clock) ;;
+*) refuse "the guest's clock source is $clock, which is too slow to measure with" ;;
+esac
+{load}
+cd {cwd} || refuse "the current directory is not visible in the guest"
+echo started >"$state"
+{command}
+status=$?
+echo "exited $status" >"$state"
+exit $status
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. ``status`` is the lab's own exit status; ``notes`` explain it."""
+
+    status: int
+    notes: list[str]
+
+
+def working_directory(runs: Path) -> Path:
+    """A fresh directory under ``runs``/lab for the files of one run."""
+    runs.joinpath("lab").mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y%m%d-%H%M%S-")
+    return Path(tempfile.mkdtemp(prefix=stamp, dir=runs / "lab"))
+
+
+def run_command(
+    machine: Machine, directory: Path, command: Sequence[str], module: Path | None, timeout: float
+) -> Outcome:
+    """Run ``command`` in ``machine``, its files in ``directory``, and judge the result.
+
+    Raises TracerError when the guest never came to start the command.
+    """
+    script, state = directory / "guest.sh", directory / "state"
+    state.touch()
+    script.write_text(_script(state, command, module, _environment(machine, module)))
+    returned = run(machine, script, timeout)
+    log = machine.console.read_text(errors="replace") if machine.console.exists() else ""
+    return judge(state.read_text().strip(), log, machine.console, returned, timeout)
+
+
+def judge(
+    state: str, log: str, console_file: Path, returned: int | None, timeout: float
+) -> Outcome:
+    """Turn how far the guest came, and its console, into an exit status and its reasons.
+
+    A complaint of the kernel is a finding even when the command succeeded. Raises
+    TracerError when the command was never started.
+    """
+    complaints = console.complaints(log)
+    word, _, rest = state.partition(" ")
+    where = [f"guest console: {console_file}"]
+    recent = [f"  {line}" for line in console.tail(log)]
+    if word in ("", "refused") and not complaints:
+        why = rest or (
+            f"no sign of it within {timeout:g} s"
+            if returned is None
+            else f"virtme-run ended with status {returned}"
+        )
+        last = f" (last line of the console: {recent[-1].strip()})" if recent else ""
+        raise TracerError(
+            "the lab could not run the command", why + last, f"read {console_file} and the above"
+        )
+    status = int(rest) if word == "exited" else FINDING
+    if complaints:
+        said = [f"  {line}" for line in complaints[:20]]
+        notes = ["the guest's kernel complained:", *said, *where]
+        return Outcome(status or FINDING, notes)
+    if word == "exited":
+        return Outcome(status, [*where, *recent] if status else [])
+    if returned is None:
+        return Outcome(TIMED_OUT, [f"no end within {timeout:g} s; stopped", *where, *recent])
+    return Outcome(FINDING, ["the guest died while the command ran", *where, *recent])
+
+
+def _script(
+    state: Path, command: Sequence[str], module: Path | None, environment: Mapping[str, str]
+) -> str:
+    exports = "\n".join(f"export {name}={shlex.quote(v)}" for name, v in environment.items())
+    load = f'insmod {shlex.quote(str(module))} || refuse "msgchan does not load"' if module else ""
+    return _SCRIPT.format(
+        state=shlex.quote(str(state)),
+        exports=exports,
+        load=load,
+        cwd=shlex.quote(str(Path.cwd())),
+        up=console.GUEST_IS_UP,
+        command=shlex.join(command),
+    )
+
+
+def _environment(machine: Machine, module: Path | None) -> dict[str, str]:
+    system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{system}",
+        "LANG": "C.UTF-8",
+        "COLUMNS": os.environ.get("COLUMNS", "120"),
+        # The tree is read-only there.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TRACER_LAB": "1",
+    }
+    if module:
+        environment["TRACER_MSGCHAN_KO"] = str(module)
+    if machine.deterministic:
+        environment |= {"TRACER_DETERMINISTIC": "1", "PYTHONHASHSEED": "0"}
+    return environment

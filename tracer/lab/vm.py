@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boot a stock kernel on the host's root file system and run one script in it as root.
+
+The only file that knows virtme-ng and QEMU's options. The guest sees the host's
+files read-only under throw-away overlays; one directory is shared for writing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tracer.errors import TracerError
+
+# Written to by many programs that only want a scratch file.
+_OVERLAYS = ("/etc", "/home", "/opt", "/root", "/srv", "/tmp", "/usr", "/var")
+# The emulated guest's hpet costs a microsecond a reading; the TSC costs 70 ns and
+# its watchdog would compare it with the hpet. A starved emulator is no lockup.
+_KERNEL_OPTIONS = (
+    "tsc=reliable",
+    "clocksource=tsc",
+    "loglevel=7",
+    "sysctl.kernel.watchdog_thresh=60",
+    "rcupdate.rcu_cpu_stall_timeout=120",
+)
+# The instruction-counting clock jumps ahead while the guest waits for the host's
+# disk, so a guest's own deadlines mean nothing and are lifted.
+_DETERMINISTIC_KERNEL_OPTIONS = (
+    "nokaslr",
+    "norandmaps",
+    "udev.event_timeout=1000000",
+    "sysctl.kernel.hung_task_timeout_secs=0",
+)
+# The clock counts instructions and jumps while idle; the seed fixes RDRAND and the
+# boot loader's entropy, the clock base what the RTC says.
+_DETERMINISTIC_QEMU = (
+    *("-icount", "shift=0,sleep=off"),
+    *("-seed", "1"),
+    *("-rtc", "base=2026-01-01T00:00:00,clock=vm"),
+)
+
+
+class OutputClosedError(Exception):
+    """Whoever read our output went away."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What to boot. ``shared`` is writable in the guest; ``console`` receives its kernel log."""
+
+    image: Path
+    cpus: int
+    memory: str
+    kvm: bool
+    deterministic: bool
+    shared: Path
+    console: Path
+
+    def command(self, script: Path) -> list[str]:
+        """The command line that boots this machine and runs ``script`` in it."""
+        argv = [_tool("virtme-run"), "--kimg", str(self.image), "--mods", "auto", "--force-9p"]
+        argv += ["--cpus", str(self.cpus), "--memory", self.memory]
+        argv += [] if self.kvm else ["--disable-kvm"]
+        argv += [f"--rwdir={self.shared}"]
+        argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS if Path(path).is_dir()]
+        options = _KERNEL_OPTIONS + (_DETERMINISTIC_KERNEL_OPTIONS if self.deterministic else ())
+        argv += [word for option in options for word in ("--kopt", option)]
+        # The path goes through a kernel command line of 2 kB, the command itself does not.
+        argv += ["--script-sh", f"sh '{script}'", "--qemu-opts"]
+        # virtme-ng sends the serial console of a quiet guest to /dev/null. A second port
+        # is no way out: the kernel has one console per driver.
+        argv += ["-set", f"chardev.console.path={self.console}"]
+        argv += _DETERMINISTIC_QEMU if self.deterministic else ()
+        return argv
+
+
+def run(machine: Machine, script: Path, timeout: float) -> int | None:
+    """Boot, run ``script``, pass its stdout and stderr through as they come.
+
+    Returns virtme-ng's exit status, or None when ``timeout`` seconds passed first.
+    Whatever happens, no process of the machine is left behind. Raises TracerError
+    when the tools are missing, OutputClosedError when our output has no reader.
+    """
+    _tool("qemu-system-x86_64")
+    process = subprocess.Popen(
+        # A second deadline, for the case that this very process is killed.
+        ["timeout", "--kill-after=5", str(timeout + 30), *machine.command(script)],
+        stdin=subprocess.PIPE if _interactive() else subprocess.DEVNULL,
+        # Pipes, not files: QEMU would truncate and overwrite a file.
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # What a killed virtme-ng leaves behind stays beside the console's log.
+        env={**os.environ, "PATH": _search_path(), "TMPDIR": str(machine.console.parent)},
+    )
+    if process.stdin is not None:
+        _forward_terminal(process.stdin)
+    closed = threading.Event()
+    with _terminated_on_signal(), _relayed(process, closed):
+        try:
+            status: int | None = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            _end_group(process)
+    if closed.is_set():
+        raise OutputClosedError
+    return status
+
+
+@contextlib.contextmanager
+def _relayed(process: subprocess.Popen[bytes], closed: threading.Event) -> Iterator[None]:
+    """Pass both streams on until they end, which they do with the last process of the group."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    relays = [
+        _relay(process, process.stdout, 1, closed),
+        _relay(process, process.stderr, 2, closed),
+    ]
+    try:
+        yield
+    finally:
+        for relay in relays:
+            relay.join()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _relay(
+    process: subprocess.Popen[bytes], source: IO[bytes], fd: int, closed: threading.Event
+) -> threading.Thread:
+    def copy() -> None:
+        while chunk := os.read(source.fileno(), 65536):
+            try:
+                while chunk:
+                    chunk = chunk[os.write(fd, chunk) :]
+            except BrokenPipeError:
+                closed.set()
+                _end_group(process)
+                return
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return thread
+
+
+def _interactive() -> bool:
+    return os.isatty(0)
+
+
+def _forward_terminal(guest_input: IO[bytes]) -> None:
+    """Send typed lines to the guest. QEMU itself would switch the terminal's echo off."""
+
+    def copy() -> None:
+        while typed := os.read(0, 4096):
+            try:
+                os.write(guest_input.fileno(), typed)
+            except (BrokenPipeError, ValueError):
+                return
+
+    threading.Thread(target=copy, daemon=True).start()
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End virtme-ng and QEMU, which share the process group that Popen made.
+
+    Killed, not terminated: nothing in the guest outlives it anyway, and virtme-ng
+    answers a termination with a traceback.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def _terminated_on_signal() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack, so that the machine is taken down."""
+
+    def unwind(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, unwind) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _search_path() -> str:
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=_search_path())
+    if found is None:
+        raise TracerError(
+            "cannot start the virtual machine",
+            f"{name} is not installed",
+            "run make setup, or install qemu-system-x86 and virtme-ng",
+        )
+    return found

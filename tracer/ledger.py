@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The balance of a recording: what one witness counted against what another did.
+
+Every line compares two independent counts of the same thing. A recording is
+trusted when every line is ``ok``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracer.correlate.exchanges import Correlation
+from tracer.correlate.user import CALL, RECEIVE, SEND
+from tracer.event import CODE, POINTS
+
+COLUMNS = ("line", "witness", "count", "against", "other", "difference", "ok", "note")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the ledger; ``difference`` is ``count - other``."""
+
+    line: str
+    witness: str
+    count: int
+    against: str
+    other: int
+    difference: int
+    ok: bool
+    note: str = ""
+
+
+def balance(
+    meta: dict[str, Any],
+    events: pd.DataFrame,
+    sends: pd.DataFrame,
+    tasks: pd.DataFrame,
+    correlation: Correlation,
+    damage: list[str],
+) -> pd.DataFrame:
+    """The ledger: one row per comparison, columns :data:`COLUMNS`.
+
+    ``count`` and ``other`` are numbers of things (records, calls, messages); the
+    note says what else there is to know, such as traffic of processes not traced.
+    """
+    exchanges = correlation.exchanges
+    lines = [
+        *_records(meta, events, tasks),
+        *_losses(meta),
+        *_logged(sends, exchanges, correlation),
+        *_module(meta, events, exchanges),
+        *_readers(events, exchanges),
+        *_joins(exchanges, correlation),
+        *_segments(meta, damage),
+        *_unwatched(meta),
+    ]
+    return pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
+
+
+def _line(line: str, witness: str, count: int, against: str, other: int, note: str = "") -> Line:
+    return Line(line, witness, count, against, other, count - other, count == other, note)
+
+
+def _none(line: str, witness: str, count: int, note: str = "") -> Line:
+    """A loss: there should be none."""
+    return _line(line, witness, count, "none expected", 0, note)
+
+
+def _records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) -> Iterator[Line]:
+    """Records by point: counted by the probe when it wrote one, and found here.
+
+    The sum of their times is compared as well (modulo 2**64), so that a record that
+    was moved in time is found out.
+    """
+    accounts = meta.get("accounts", {})
+    points = events["point"].astype("category").cat
+    code = np.array([CODE[str(name)] for name in points.categories] or [0])[points.codes]
+    times = events["start_ns"].to_numpy().astype(np.uint64) + events["end_ns"].to_numpy().astype(
+        np.uint64
+    )
+    for number, point in enumerate(POINTS):
+        if number == 0:
+            found, total = len(tasks), int(tasks["start_ns"].sum())
+        else:
+            here = code == number
+            found, total = int(here.sum()), int(times[here].sum(dtype=np.uint64))
+        account = accounts.get(point, {"emitted": 0, "time_sum": 0})
+        if not found and not account["emitted"]:
+            continue
+        shift = (total - account["time_sum"] + 2**63) % 2**64 - 2**63
+        line = _line(
+            f"records of {point}",
+            "probe",
+            account["emitted"],
+            "recording",
+            found,
+            f"times differ by {shift} ns in sum" if shift else "",
+        )
+        yield Line(*astuple(line)[:6], line.ok and shift == 0, line.note)
+
+
+def _losses(meta: dict[str, Any]) -> Iterator[Line]:
+    accounts = meta.get("accounts", {})
+    for name, key, hint in (
+        ("ring full", "lost", "use a larger --ring-size"),
+        ("returns missed", "missed", "kretprobes without a free instance, or nested too deep"),
+    ):
+        at = [f"{point} {a[key]}" for point, a in accounts.items() if a[key]]
+        total = sum(a[key] for a in accounts.values())
+        yield _none(name, "probes", total, f"{', '.join(at)}; {hint}" if at else "")
+    losses = meta.get("losses", {})
+    yield _none("recursion misses", "kernel", losses.get("recursion_misses", 0))
+    yield _none("kprobe misses", "kernel", losses.get("kprobe_misses", 0))
+
+
+def _logged(
+    sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation
+) -> Iterator[Line]:
+    """The user's log against what was seen of the processes that kept one."""
+    if sends.empty:
+        return
+    logging = exchanges["tgid"].isin(sends["tgid"].unique()) & (
+        exchanges["status"] != "unmatched_user"
+    )
+    seen = exchanges.loc[logging, "channel"].value_counts()
+    netlink = int(seen.get("netlink", 0) + seen.get("peer", 0))
+    logged = int((sends["kind"] == SEND).sum())
+    yield _line("netlink sends", "user's log", logged, "netlink_unicast", netlink)
+    for code, channel in ((1, "setsockopt"), (2, "getsockopt")):
+        calls = int(((sends["kind"] == CALL) & (sends["channel"] == code)).sum())
+        there = int(seen.get(channel, 0))
+        if calls or there:
+            yield _line(f"{channel} calls", "user's log", calls, f"nf_{channel}", there)
+    received = int(((sends["kind"] == RECEIVE) & (sends["size"] > 0)).sum())
+    yield _line("receives", "user's log", received, "receive calls", received - correlation.unread)
+
+
+def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
+    """What msgchan counted while we recorded, against what its tracepoints told us."""
+    stats = meta.get("stats") or {}
+    before, after = stats.get("before"), stats.get("after")
+    if not before or not after:
+        return
+    handlers = events[events["point"] == "msgchan_handler"]
+    lost = meta["accounts"].get("msgchan_handler", {}).get("lost", 0)
+    for code, channel in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
+        counted = _delta(before["counters"], after["counters"], channel, "requests")
+        recorded = int((handlers["proto"] == code).sum())
+        low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
+        high = after["late"][channel]["foreign"] - before["early"][channel]["foreign"]
+        foreign = min(max(counted - recorded, low), high + (lost if lost else 0))
+        yield _line(
+            f"msgchan {channel} requests",
+            "module",
+            counted,
+            "handlers recorded and foreign",
+            recorded + foreign,
+            f"{foreign} by processes not traced" if foreign else "",
+        )
+    yield from _module_ports(meta, before, after, exchanges)
+    yield from _module_replies(meta, before, after, events)
+
+
+def _delta(before: dict[str, Any], after: dict[str, Any], key: str, field: str) -> int:
+    return int(after.get(key, {}).get(field, 0)) - int(before.get(key, {}).get(field, 0))
+
+
+def _module_ports(
+    meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any], exchanges: pd.DataFrame
+) -> Iterator[Line]:
+    """Requests by port id; the module's table is that of the recorder's network namespace."""
+    proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto", 30))
+    here = exchanges[
+        (exchanges["channel"] == "netlink")
+        & (exchanges["proto"] == proto)
+        & (exchanges["netns"] == meta.get("netns", -1))
+        & (exchanges["status"] != "unmatched_user")
+    ]
+    counted = seen = 0
+    wrong = []
+    for portid, number in here["portid"].value_counts().items():
+        delta = _delta(before["ports"], after["ports"], str(portid), "requests")
+        counted, seen = counted + delta, seen + int(number)
+        if delta != int(number):
+            wrong.append(f"port {portid}: {delta} counted, {number} seen")
+    if seen or counted:
+        line = _line(
+            "msgchan requests by port id",
+            "module",
+            counted,
+            "netlink_unicast",
+            seen,
+            "; ".join(wrong),
+        )
+        yield Line(*astuple(line)[:6], line.ok and not wrong, line.note)
+
+
+def _module_replies(
+    meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any], events: pd.DataFrame
+) -> Iterator[Line]:
+    parameters = (meta.get("module") or {}).get("parameters") or {}
+    queued = events[events["point"] == "__netlink_sendskb"]
+    lost = meta["accounts"].get("__netlink_sendskb", {}).get("lost", 0)
+    for channel, parameter, default in (
+        ("netlink", "netlink_proto", 30),
+        ("icmp", "icmp_proto", 31),
+    ):
+        proto = int(parameters.get(parameter, default))
+        sent = after["late"][channel]["replies"] - before["early"][channel]["replies"]
+        there = int((queued["proto"] == proto).sum()) + lost
+        if sent or there:
+            yield _line(
+                f"msgchan {channel} replies", "msgchan:reply_sent", sent, "__netlink_sendskb", there
+            )
+
+
+def _readers(events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
+    """Messages queued for traced sockets: read, or still lying there at the end."""
+    queued = int((events["point"] == "__netlink_sendskb").sum())
+    answered = exchanges["channel"].isin(["netlink", "notify", "peer"])
+    told = int(
+        exchanges.loc[answered & (exchanges["channel"] != "peer"), "replies"].fillna(0).sum()
+    )
+    told += int(
+        (exchanges["channel"] == "peer").sum()
+        - ((exchanges["channel"] == "peer") & (exchanges["status"] == "error")).sum()
+    )
+    left = int((answered & (exchanges["status"] == "unanswered")).sum())
+    yield _line(
+        "messages queued",
+        "__netlink_sendskb",
+        queued,
+        "exchanges",
+        told,
+        f"{left} exchanges whose answer was never read" if left else "",
+    )
+    overrun = int((events["point"] == "netlink_overrun").sum())
+    if overrun:
+        yield Line(
+            "receive queue full",
+            "netlink_overrun",
+            overrun,
+            "known losses",
+            overrun,
+            0,
+            True,
+            "the kernel dropped these messages: the reader was too slow",
+        )
+
+
+def _joins(exchanges: pd.DataFrame, correlation: Correlation) -> Iterator[Line]:
+    status = exchanges["status"].value_counts()
+    yield _none("sends nobody saw", "user's log", int(status.get("unmatched_user", 0)))
+    yield _none("requests nobody logged", "kernel", int(status.get("unmatched_kernel", 0)))
+    disagree = int((exchanges["match"] == "order").sum())
+    yield _none("tokens that disagree", "correlation", disagree)
+    yield _none("boundaries out of order", "correlation", correlation.disordered)
+    yield _none("negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum()))
+
+
+def _segments(meta: dict[str, Any], damage: list[str]) -> Iterator[Line]:
+    del meta
+    yield _none("segments lost", "disk", len(damage), "; ".join(damage))
+
+
+def _unwatched(meta: dict[str, Any]) -> Iterator[Line]:
+    absent = [row["target"] for row in meta.get("plan", []) if row["site"] == "absent"]
+    yield Line(
+        "not watched",
+        "plan",
+        len(absent),
+        "declared",
+        len(absent),
+        0,
+        True,
+        ", ".join(["io_uring", *absent]),
+    )

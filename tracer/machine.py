@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where and on what a recording was made: the part of ``meta.json`` that names the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tracer.attach.doctor import clock_source
+
+_MODULE = Path("/sys/module/msgchan")
+#: Set by ``tracer lab --deterministic``: the guest's clock counts instructions.
+DETERMINISTIC = "TRACER_DETERMINISTIC"
+
+
+def describe() -> dict[str, Any]:
+    """host, boot_id, kernel, machine, tracer, started, clock and module of ``meta.json``."""
+    return {
+        "host": platform.node(),
+        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "kernel": os.uname().release,
+        "machine": os.uname().machine,
+        "cpus": os.cpu_count(),
+        "netns": os.stat("/proc/self/ns/net").st_ino,
+        "tracer": version("msgchan-tracer"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "clock": {
+            "name": "CLOCK_MONOTONIC",
+            "source": clock_source(),
+            "deterministic": deterministic(),
+        },
+        "module": module(),
+    }
+
+
+def deterministic() -> bool:
+    """Whether this machine's clock counts instructions."""
+    return os.environ.get(DETERMINISTIC) == "1"
+
+
+def module() -> dict[str, Any] | None:
+    """srcversion, build id and parameters of the loaded msgchan, None without it."""
+    if not _MODULE.is_dir():
+        return None
+    return {
+        "srcversion": _read(_MODULE / "srcversion"),
+        "build_id": _build_id(_MODULE / "notes" / ".note.gnu.build-id"),
+        "parameters": {
+            path.name: _read(path) for path in sorted((_MODULE / "parameters").glob("*"))
+        },
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _build_id(path: Path) -> str:
+    """The description of an ELF note: after three words and the name "GNU\\0"."""
+    try:
+        return path.read_bytes()[16:].hex()
+    except OSError:
+        return ""

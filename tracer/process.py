@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The traced command: started held, released when the probes stand, watched to its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Mapping, Sequence
+
+from tracer.errors import TracerError
+
+
+class Watched:
+    """A process that is watched by its pidfd.
+
+    Raises :class:`TracerError` when there is no such process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        try:
+            self._fd = os.pidfd_open(pid)
+        except ProcessLookupError as error:
+            raise TracerError(
+                f"cannot record process {pid}",
+                "there is no such process",
+                "give the id of a running one ('pidof NAME')",
+            ) from error
+
+    def ended(self, timeout: float | None) -> bool:
+        """Wait up to ``timeout`` seconds (None: for ever) for the end; whether it came."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0, round(timeout * 1000))))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; a process that is gone is no error."""
+        try:
+            signal.pidfd_send_signal(self._fd, number)
+        except ProcessLookupError:
+            return
+
+    def close(self) -> None:
+        """Stop watching."""
+        os.close(self._fd)
+
+
+class Command(Watched):
+    """A child that waits before it executes ``argv`` until :meth:`release`.
+
+    ``environment`` is added to the child's. The command is looked up in PATH;
+    when it cannot be executed, :meth:`release` raises :class:`TracerError`.
+    """
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.argv = list(argv)
+        self._gate, gate = os.pipe()[::-1]
+        self._failed, failed = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _hold_and_execute(self.argv, environment, gate, failed, (self._gate, self._failed))
+        os.close(gate)
+        os.close(failed)
+        super().__init__(pid)
+
+    def release(self) -> None:
+        """Let the child execute the command; TracerError when that fails."""
+        os.write(self._gate, b"\n")
+        os.close(self._gate)
+        with os.fdopen(self._failed, "rb") as failed:
+            code = failed.read()
+        if code:
+            self.status()
+            raise TracerError(
+                f"cannot run {self.argv[0]}",
+                os.strerror(int(code)),
+                "give a command that exists after --",
+            )
+
+    def status(self) -> int:
+        """Wait for the end; the exit status as a shell reports it (128 + signal number)."""
+        _pid, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    def abandon(self) -> None:
+        """End a child that was never released."""
+        os.close(self._gate)
+        os.close(self._failed)
+        os.waitpid(self.pid, 0)
+
+
+def _hold_and_execute(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    gate: int,
+    failed: int,
+    parents: tuple[int, int],
+) -> None:
+    """In the child: wait for the gate, execute, or report errno. Never returns."""
+    try:
+        for fd in parents:
+            os.close(fd)
+        os.set_inheritable(failed, False)
+        if not os.read(gate, 1):
+            os._exit(127)
+        os.close(gate)
+        os.execvpe(argv[0], list(argv), {**os.environ, **environment})
+    except OSError as error:
+        os.write(failed, str(error.errno).encode())
+    finally:
+        os._exit(127)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the C sources are: beside the package in a checkout, inside it when installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tracer.errors import TracerError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def project_root() -> Path | None:
+    """The checkout this package runs from, or None when it is installed."""
+    root = _PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "kmod").is_dir() else None
+
+
+def source_dir(name: str) -> Path:
+    """The directory of the sources called ``name``: "kmod" (the module) or "bpf" (the probes).
+
+    Raises TracerError when they are in neither place.
+    """
+    root = project_root()
+    found = root / name if root else _PACKAGE / "_sources" / name
+    if name not in ("kmod", "bpf") or not found.is_dir():
+        raise TracerError(
+            f"cannot find the sources of {name}",
+            f"{found} is not there",
+            "install tracer again or run it from a checkout",
+        )
+    return found

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One recording in the making: attached probes, the ring drained into the writer, the witnesses."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tracer import machine
+from tracer.attach import doctor
+from tracer.attach.plan import Plan, make_plan
+from tracer.attach.probes import Probes
+from tracer.attach.sockets import bound_netlink_sockets
+from tracer.clients.sends import SPOOL_VARIABLE, SpoolReader
+from tracer.clients.sockopt import read_counters, read_ports
+from tracer.decode import Decoder
+from tracer.recording import RecordingWriter, sends_table
+
+#: Seconds between two segments: what a kill may cost.
+SEGMENT_SECONDS = 1.0
+DEFAULT_RING = 16 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to record. ``ring`` is the ring's size in bytes; see :func:`make_plan` for the others."""
+
+    attach: str = "auto"
+    copy: str = "auto"
+    ring: int = DEFAULT_RING
+
+
+class Session:
+    """Probes attached and a recording open at ``path``; nothing is traced yet.
+
+    ``command`` is the command line to note in ``meta.json``. Raises
+    :class:`TracerError` when the machine cannot trace, or the directory is taken.
+    """
+
+    def __init__(self, path: Path, command: Sequence[str], options: Options) -> None:
+        doctor.require()
+        plan = make_plan(doctor.offer(), options.attach, options.copy)
+        description = machine.describe()
+        parameters = (description["module"] or {}).get("parameters", {})
+        self._writer = RecordingWriter(
+            path,
+            {**description, "command": list(command), "plan": plan.as_rows(), "traced": []},
+        )
+        self._spool = tempfile.TemporaryDirectory(prefix="tracer-sends-", dir=_memory_directory())
+        self._sends = SpoolReader(Path(self._spool.name))
+        self._decode = Decoder()
+        self._traced: list[int] = []
+        self._flushed = time.monotonic()
+        self._probes = Probes(
+            plan,
+            options.ring,
+            (int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))),
+        )
+        self._plan = plan
+        self._before = self._read_module()
+
+    @property
+    def plan(self) -> Plan:
+        """The attach plan in use."""
+        return self._plan
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a traced program must find in its environment to log its sends."""
+        return {SPOOL_VARIABLE: self._spool.name}
+
+    @property
+    def ring_fill(self) -> float:
+        """The share of the ring that waits to be drained, 0 to 1."""
+        return self._probes.ring.pending / self._probes.ring.size
+
+    def trace(self, pid: int, *, held: bool = False) -> None:
+        """Trace a process; ``held`` says that it cannot be inside a call (not yet released)."""
+        for proto, portid in bound_netlink_sockets(pid):
+            self._probes.trace_port(proto, portid, pid)
+        self._probes.trace(pid, fresh=not held)
+        self._traced.append(pid)
+
+    def drain(self) -> None:
+        """Move what the ring and the send logs hold to the writer; a segment every second."""
+        events, tasks = self._decode(self._probes.ring.read())
+        self._writer.append(events=events, tasks=tasks, sends=sends_table(self._sends.read()))
+        if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def finish(self) -> dict[str, Any]:
+        """Drain the rest, detach, and close the recording; returns the witnesses noted in it."""
+        after = self._read_module()
+        self.drain()
+        witnesses = {
+            "accounts": {name: asdict(a) for name, a in self._probes.accounts().items()},
+            "losses": {
+                "recursion_misses": self._probes.recursion_misses(),
+                "kprobe_misses": self._probes.kprobe_misses(),
+            },
+            "stats": {"before": self._before, "after": after},
+            "traced": self._traced,
+        }
+        self._probes.close()
+        self._writer.close(witnesses)
+        self._spool.cleanup()
+        return witnesses
+
+    def abort(self) -> None:
+        """Detach without closing the recording, after a failure."""
+        self._probes.close()
+        self._spool.cleanup()
+
+    def _read_module(self) -> Mapping[str, Any] | None:
+        """The module's counters between two readings of the probes' own counts.
+
+        Foreign traffic may go on meanwhile: the two readings bound it.
+        """
+        if not self._plan.module:
+            return None
+        early = self._probes.witnesses()
+        counters, ports = read_counters(), read_ports()
+        return {
+            "early": early,
+            "counters": counters,
+            "ports": {str(port): values for port, values in ports.items()},
+            "late": self._probes.witnesses(),
+        }
+
+
+def _memory_directory() -> str | None:
+    """Where a shared mapping costs no disk: /dev/shm if it is there."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
