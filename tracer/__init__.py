@@ -16,7 +16,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["__version__", "capture", "load"]
 
-_EXPORTS = {"load": "tracer.frames", "capture": "tracer.capture"}
+_EXPORTS = {"load": "tracer.frames", "capture": "tracer.record"}
 
 
 class _Package(ModuleType):

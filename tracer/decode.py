@@ -32,6 +32,8 @@ def _membership(names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     return table
 
 
+#: Columns that a recording has just as the ring has them.
+_DIRECT = set(EVENT_DTYPE.names or ()) - {"point"}
 _IS_NETLINK = _membership(NETLINK)
 _IS_SOCKOPT = _membership(SOCKOPT)
 _IS_MODULE = _membership(MODULE)
@@ -95,9 +97,7 @@ class Decoder:
         buf, module = records["buf"], _IS_MODULE[point]
         zero = np.uint64(0)
         columns: dict[str, npt.NDArray[np.generic]] = {
-            name: records[name]
-            for name in SCHEMAS["events"].names
-            if name in EVENT_DTYPE.names and name != "point"
+            name: records[name] for name in SCHEMAS["events"].names if name in _DIRECT
         }
         columns["start_ns"] = records["start_ns"].astype(np.int64)
         columns["end_ns"] = records["end_ns"].astype(np.int64)

@@ -8,7 +8,7 @@ trusted when every line is ``ok``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,18 +52,35 @@ def balance(
     lines = [
         *_records(meta, events, tasks),
         *_losses(meta),
-        *_logged(sends, exchanges, correlation),
+        *_logged(meta, sends, exchanges, correlation),
         *_module(meta, events, exchanges),
         *_readers(events, exchanges),
-        *_joins(exchanges, correlation),
-        *_segments(meta, damage),
+        *_joins(meta, exchanges, correlation),
+        _none("segments lost", "disk", len(damage), "; ".join(damage)),
         *_unwatched(meta),
     ]
     return pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
 
 
-def _line(line: str, witness: str, count: int, against: str, other: int, note: str = "") -> Line:
-    return Line(line, witness, count, against, other, count - other, count == other, note)
+def _line(
+    line: str,
+    witness: str,
+    count: int,
+    against: str,
+    other: int,
+    note: str = "",
+    slack: int = 0,
+) -> Line:
+    """A line that is ok when the counts differ by at most ``slack``."""
+    difference = count - other
+    if difference and abs(difference) <= slack:
+        note = "; ".join(filter(None, [note, f"up to {slack} calls cut off in the middle"]))
+    return Line(line, witness, count, against, other, difference, abs(difference) <= slack, note)
+
+
+def _cut(meta: dict[str, Any]) -> int:
+    """Threads that did not come to their end: each may have been inside one call."""
+    return int(meta.get("cut", 0))
 
 
 def _none(line: str, witness: str, count: int, note: str = "") -> Line:
@@ -101,7 +118,7 @@ def _records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) ->
             found,
             f"times differ by {shift} ns in sum" if shift else "",
         )
-        yield Line(*astuple(line)[:6], line.ok and shift == 0, line.note)
+        yield replace(line, ok=line.ok and shift == 0)
 
 
 def _losses(meta: dict[str, Any]) -> Iterator[Line]:
@@ -119,7 +136,7 @@ def _losses(meta: dict[str, Any]) -> Iterator[Line]:
 
 
 def _logged(
-    sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation
+    meta: dict[str, Any], sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation
 ) -> Iterator[Line]:
     """The user's log against what was seen of the processes that kept one."""
     if sends.empty:
@@ -130,14 +147,16 @@ def _logged(
     seen = exchanges.loc[logging, "channel"].value_counts()
     netlink = int(seen.get("netlink", 0) + seen.get("peer", 0))
     logged = int((sends["kind"] == SEND).sum())
-    yield _line("netlink sends", "user's log", logged, "netlink_unicast", netlink)
+    cut = _cut(meta)
+    yield _line("netlink sends", "user's log", logged, "netlink_unicast", netlink, slack=cut)
     for code, channel in ((1, "setsockopt"), (2, "getsockopt")):
         calls = int(((sends["kind"] == CALL) & (sends["channel"] == code)).sum())
         there = int(seen.get(channel, 0))
         if calls or there:
-            yield _line(f"{channel} calls", "user's log", calls, f"nf_{channel}", there)
+            yield _line(f"{channel} calls", "user's log", calls, f"nf_{channel}", there, slack=cut)
     received = int(((sends["kind"] == RECEIVE) & (sends["size"] > 0)).sum())
-    yield _line("receives", "user's log", received, "receive calls", received - correlation.unread)
+    held = received - correlation.unread
+    yield _line("receives", "user's log", received, "receive calls", held, slack=cut)
 
 
 def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
@@ -147,13 +166,15 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
     if not before or not after:
         return
     handlers = events[events["point"] == "msgchan_handler"]
-    lost = meta["accounts"].get("msgchan_handler", {}).get("lost", 0)
+    lost = meta["accounts"]["msgchan_handler"]["lost"]
     for code, channel in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
         counted = _delta(before["counters"], after["counters"], channel, "requests")
-        recorded = int((handlers["proto"] == code).sum())
+        recorded = int((handlers["proto"] == code).sum()) + lost
+        # The module was read between two readings of what the probes saw of others: they
+        # bound the foreign share; what others do meanwhile is under way on some CPU.
         low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
         high = after["late"][channel]["foreign"] - before["early"][channel]["foreign"]
-        foreign = min(max(counted - recorded, low), high + (lost if lost else 0))
+        foreign = min(max(counted - recorded, low), high)
         yield _line(
             f"msgchan {channel} requests",
             "module",
@@ -161,6 +182,7 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
             "handlers recorded and foreign",
             recorded + foreign,
             f"{foreign} by processes not traced" if foreign else "",
+            slack=_cut(meta) + (meta["cpus"] if high > low else 0),
         )
     yield from _module_ports(meta, before, after, exchanges)
     yield from _module_replies(meta, before, after, events)
@@ -186,7 +208,7 @@ def _module_ports(
     for portid, number in here["portid"].value_counts().items():
         delta = _delta(before["ports"], after["ports"], str(portid), "requests")
         counted, seen = counted + delta, seen + int(number)
-        if delta != int(number):
+        if abs(delta - int(number)) > _cut(meta):
             wrong.append(f"port {portid}: {delta} counted, {number} seen")
     if seen or counted:
         line = _line(
@@ -196,8 +218,9 @@ def _module_ports(
             "netlink_unicast",
             seen,
             "; ".join(wrong),
+            slack=_cut(meta),
         )
-        yield Line(*astuple(line)[:6], line.ok and not wrong, line.note)
+        yield replace(line, ok=line.ok and not wrong)
 
 
 def _module_replies(
@@ -205,7 +228,7 @@ def _module_replies(
 ) -> Iterator[Line]:
     parameters = (meta.get("module") or {}).get("parameters") or {}
     queued = events[events["point"] == "__netlink_sendskb"]
-    lost = meta["accounts"].get("__netlink_sendskb", {}).get("lost", 0)
+    lost = meta["accounts"]["__netlink_sendskb"]["lost"]
     for channel, parameter, default in (
         ("netlink", "netlink_proto", 30),
         ("icmp", "icmp_proto", 31),
@@ -215,7 +238,12 @@ def _module_replies(
         there = int((queued["proto"] == proto).sum()) + lost
         if sent or there:
             yield _line(
-                f"msgchan {channel} replies", "msgchan:reply_sent", sent, "__netlink_sendskb", there
+                f"msgchan {channel} replies",
+                "msgchan:reply_sent",
+                sent,
+                "__netlink_sendskb",
+                there,
+                slack=_cut(meta),
             )
 
 
@@ -223,13 +251,7 @@ def _readers(events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
     """Messages queued for traced sockets: read, or still lying there at the end."""
     queued = int((events["point"] == "__netlink_sendskb").sum())
     answered = exchanges["channel"].isin(["netlink", "notify", "peer"])
-    told = int(
-        exchanges.loc[answered & (exchanges["channel"] != "peer"), "replies"].fillna(0).sum()
-    )
-    told += int(
-        (exchanges["channel"] == "peer").sum()
-        - ((exchanges["channel"] == "peer") & (exchanges["status"] == "error")).sum()
-    )
+    told = int(exchanges.loc[answered, "replies"].fillna(0).sum())
     left = int((answered & (exchanges["status"] == "unanswered")).sum())
     yield _line(
         "messages queued",
@@ -253,19 +275,20 @@ def _readers(events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
         )
 
 
-def _joins(exchanges: pd.DataFrame, correlation: Correlation) -> Iterator[Line]:
+def _joins(
+    meta: dict[str, Any], exchanges: pd.DataFrame, correlation: Correlation
+) -> Iterator[Line]:
     status = exchanges["status"].value_counts()
-    yield _none("sends nobody saw", "user's log", int(status.get("unmatched_user", 0)))
-    yield _none("requests nobody logged", "kernel", int(status.get("unmatched_kernel", 0)))
+    for name, witness, key in (
+        ("sends nobody saw", "user's log", "unmatched_user"),
+        ("requests nobody logged", "kernel", "unmatched_kernel"),
+    ):
+        count = int(status.get(key, 0))
+        yield _line(name, witness, count, "none expected", 0, slack=_cut(meta))
     disagree = int((exchanges["match"] == "order").sum())
     yield _none("tokens that disagree", "correlation", disagree)
     yield _none("boundaries out of order", "correlation", correlation.disordered)
     yield _none("negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum()))
-
-
-def _segments(meta: dict[str, Any], damage: list[str]) -> Iterator[Line]:
-    del meta
-    yield _none("segments lost", "disk", len(damage), "; ".join(damage))
 
 
 def _unwatched(meta: dict[str, Any]) -> Iterator[Line]:

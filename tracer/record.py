@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from tracer import machine
+from tracer.attach.probes import Probes
 from tracer.errors import TracerError
 from tracer.frames import Run, load
 from tracer.process import Command, Watched
@@ -53,15 +54,17 @@ def record_command(
     *,
     duration: float | None = None,
     ready: Callable[[], None] = lambda: None,
+    probes: Probes | None = None,
 ) -> int:
     """Record ``argv`` from its first system call to its end, into the directory ``path``.
 
     Returns the command's exit status as a shell reports it. ``duration`` (seconds)
     ends the recording early, and the command with it (SIGTERM); SIGINT and SIGTERM
     do the same. ``ready`` is called when the probes stand, before the command starts.
+    ``probes`` are attached ones to use, instead of attaching anew for this recording.
     Raises :class:`TracerError` when recording fails.
     """
-    session = Session(path, argv, options or Options())
+    session = Session(path, argv, options or Options(), probes)
     command = Command(argv, session.environment)
     try:
         with _stop_on_signals() as stop:
@@ -72,10 +75,11 @@ def record_command(
             except TracerError:
                 session.finish()
                 raise
-            if not _drain_until(session, command, duration, stop):
+            ended = _drain_until(session, command, duration, stop)
+            if not ended:
                 _end(session, command, stop.number or signal.SIGTERM)
             status = command.status()
-            session.finish()
+            session.finish(interrupted=not ended)
     except TracerError:
         raise
     except BaseException:
@@ -93,10 +97,11 @@ def record_process(
     *,
     duration: float | None = None,
     ready: Callable[[], None] = lambda: None,
+    probes: Probes | None = None,
 ) -> None:
     """Record the running process ``pid`` until it ends, ``duration`` is over or a signal comes."""
     watched = Watched(pid)
-    session = Session(path, ["-p", str(pid)], options or Options())
+    session = Session(path, ["-p", str(pid)], options or Options(), probes)
     try:
         with _stop_on_signals() as stop:
             try:
@@ -139,7 +144,9 @@ class Capture:
 
 
 @contextmanager
-def capture(path: Path | str, options: Options | None = None) -> Iterator[Capture]:
+def capture(
+    path: Path | str, options: Options | None = None, *, probes: Probes | None = None
+) -> Iterator[Capture]:
     """Record the calling process while the block runs.
 
     ``with tracer.capture("runs/one") as handle: …`` and then ``handle.run``. The
@@ -147,7 +154,7 @@ def capture(path: Path | str, options: Options | None = None) -> Iterator[Captur
     block. A thread drains the ring meanwhile.
     """
     handle = Capture(Path(path))
-    session = Session(handle.path, ["<python>"], options or Options())
+    session = Session(handle.path, ["<python>"], options or Options(), probes)
     before = {name: os.environ.get(name) for name in session.environment}
     os.environ.update(session.environment)
     over = threading.Event()

@@ -179,6 +179,14 @@ class RecordingWriter:
         """
         self._guarded(lambda: self._close(meta))
 
+    def discard(self) -> None:
+        """Give the directory back, unless something was recorded into it already."""
+        if any(self.rows.values()):
+            return
+        for state in self._kinds.values():
+            state.directory.rmdir()
+        (self.path / META_NAME).unlink()
+
     @property
     def rows(self) -> dict[str, int]:
         """Rows on disk by kind; buffered ones are not counted."""

@@ -35,33 +35,64 @@ class Options:
     ring: int = DEFAULT_RING
 
 
+def attach(options: Options, plan: Plan | None = None) -> Probes:
+    """Compile, load and attach the probes, for one recording or for many.
+
+    Takes seconds. Raises :class:`TracerError` when the machine cannot trace.
+    """
+    doctor.require()
+    parameters = (machine.module() or {}).get("parameters", {})
+    return Probes(
+        plan or make_plan(doctor.offer(), options.attach, options.copy),
+        options.ring,
+        (int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))),
+    )
+
+
 class Session:
     """Probes attached and a recording open at ``path``; nothing is traced yet.
 
-    ``command`` is the command line to note in ``meta.json``. Raises
-    :class:`TracerError` when the machine cannot trace, or the directory is taken.
+    ``command`` is the command line to note in ``meta.json``. With ``probes`` a
+    caller that records many times lends attached ones (see :func:`attach`), which
+    then stay attached. Raises :class:`TracerError` when the machine cannot trace,
+    or the directory is taken.
     """
 
-    def __init__(self, path: Path, command: Sequence[str], options: Options) -> None:
+    def __init__(
+        self,
+        path: Path,
+        command: Sequence[str],
+        options: Options,
+        probes: Probes | None = None,
+    ) -> None:
         doctor.require()
-        plan = make_plan(doctor.offer(), options.attach, options.copy)
-        description = machine.describe()
-        parameters = (description["module"] or {}).get("parameters", {})
+        plan = probes.plan if probes else make_plan(doctor.offer(), options.attach, options.copy)
         self._writer = RecordingWriter(
             path,
-            {**description, "command": list(command), "plan": plan.as_rows(), "traced": []},
+            {
+                **machine.describe(),
+                "command": list(command),
+                "plan": plan.as_rows(),
+                "ring_bytes": probes.ring.size if probes else options.ring,
+                "traced": [],
+            },
         )
         self._spool = tempfile.TemporaryDirectory(prefix="tracer-sends-", dir=_memory_directory())
         self._sends = SpoolReader(Path(self._spool.name))
         self._decode = Decoder()
         self._traced: list[int] = []
+        self._threads_seen = 0
         self._flushed = time.monotonic()
-        self._probes = Probes(
-            plan,
-            options.ring,
-            (int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))),
-        )
+        self._lent = probes is not None
+        try:
+            self._probes = probes or attach(options, plan)
+        except BaseException:
+            self._writer.discard()
+            self._spool.cleanup()
+            raise
         self._plan = plan
+        self._accounts = self._probes.accounts()
+        self._losses = self._read_losses()
         self._before = self._read_module()
 
     @property
@@ -89,33 +120,53 @@ class Session:
     def drain(self) -> None:
         """Move what the ring and the send logs hold to the writer; a segment every second."""
         events, tasks = self._decode(self._probes.ring.read())
+        self._threads_seen += tasks.num_rows
         self._writer.append(events=events, tasks=tasks, sends=sends_table(self._sends.read()))
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
 
-    def finish(self) -> dict[str, Any]:
-        """Drain the rest, detach, and close the recording; returns the witnesses noted in it."""
+    def finish(self, *, interrupted: bool = False) -> dict[str, Any]:
+        """Drain the rest, detach, and close the recording; returns the witnesses noted in it.
+
+        ``interrupted`` says that the traced program was ended in the middle of its work.
+        """
+        running = self._probes.stop_tracing()
         after = self._read_module()
         self.drain()
+        accounts = self._probes.accounts()
+        losses = self._read_losses()
         witnesses = {
-            "accounts": {name: asdict(a) for name, a in self._probes.accounts().items()},
-            "losses": {
-                "recursion_misses": self._probes.recursion_misses(),
-                "kprobe_misses": self._probes.kprobe_misses(),
+            "accounts": {
+                name: asdict(account.since(self._accounts[name]))
+                for name, account in accounts.items()
             },
+            "losses": {name: value - self._losses[name] for name, value in losses.items()},
             "stats": {"before": self._before, "after": after},
             "traced": self._traced,
+            # Each thread that did not come to its end may have been inside one call.
+            "cut": self._threads_seen if interrupted else running,
         }
-        self._probes.close()
+        self._release()
         self._writer.close(witnesses)
-        self._spool.cleanup()
         return witnesses
 
     def abort(self) -> None:
-        """Detach without closing the recording, after a failure."""
-        self._probes.close()
+        """Stop tracing without closing the recording, after a failure."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lent:
+            self._probes.forget()
+        else:
+            self._probes.close()
         self._spool.cleanup()
+
+    def _read_losses(self) -> dict[str, int]:
+        return {
+            "recursion_misses": self._probes.recursion_misses(),
+            "kprobe_misses": self._probes.kprobe_misses(),
+        }
 
     def _read_module(self) -> Mapping[str, Any] | None:
         """The module's counters between two readings of the probes' own counts.

@@ -25,6 +25,6 @@ def _directory() -> Path:
 def compiled(name: str) -> Path:
     """The program of programs/NAME.c; warnings are off, as the seeds stand as they stand."""
     program = _directory() / name
-    command = ["gcc", "-w", "-O1", "-pthread", "-I", source_dir("kmod"), "-o", program]
+    command = ["gcc", "-w", "-pthread", "-I", source_dir("kmod"), "-o", program]
     subprocess.run([*command, _SOURCES / f"{name}.c"], check=True)
     return program

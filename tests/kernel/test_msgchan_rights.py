@@ -92,7 +92,7 @@ def test_a_container_s_root_may_ask_but_not_delay() -> None:
         log.seek(0, 2)
         run(CONTAINER, IN_A_CONTAINER)
         with open("/dev/kmsg", "w") as mark:
-            mark.write("test_msgchan_rights: the end")
+            mark.write("test_msgchan_rights: the end\n")
         lines = b""
         while b"test_msgchan_rights: the end" not in lines:
             lines += log.read(8192)

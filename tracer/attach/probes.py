@@ -62,6 +62,15 @@ class Account:
     time_sum: int
     missed: int
 
+    def since(self, before: Account) -> Account:
+        """What was added after ``before``."""
+        return Account(
+            self.emitted - before.emitted,
+            self.lost - before.lost,
+            (self.time_sum - before.time_sum) % 2**64,
+            self.missed - before.missed,
+        )
+
 
 def program_text() -> str:
     """The joined text of ``bpf/``, with ``#line`` markers for the compiler's messages."""
@@ -185,20 +194,22 @@ class Probes:
         ports[ports.Key(proto << 32 | portid)] = ports.Leaf(tgid)
 
     def _attach_breakpoint(self, pid: int) -> None:
+        """One event per thread-and-children of ``pid``, on whatever CPU it runs."""
         attr = bcc.Perf.perf_event_attr()
         attr.type, attr.size = _PERF_TYPE_BREAKPOINT, ctypes.sizeof(attr)
         attr.bp_type, attr.sample_period = _HW_BREAKPOINT_X, 1
         attr.bp_addr = doctor.symbol_address("_copy_to_user")
         attr.bp_len = 8
         attr.inherit = 1
-        try:
-            self._bpf.attach_perf_event_raw(attr=attr, fn_name=b"on_copy_breakpoint", pid=pid)
-        except Exception as error:
+        program = self._bpf.load_func(b"on_copy_breakpoint", bcc.BPF.PERF_EVENT)
+        fd = bcc.lib.bpf_attach_perf_event_raw(program.fd, ctypes.byref(attr), pid, -1, -1, 0)
+        if fd < 0:
             raise TracerError(
                 "cannot set the breakpoint on _copy_to_user",
-                str(error),
-                "a debugger may hold all four; use --copy relay",
-            ) from error
+                os.strerror(ctypes.get_errno()),
+                "a debugger may hold all four of the processor's; use --copy relay",
+            )
+        self._breakpoints.append(fd)
 
     def accounts(self) -> dict[str, Account]:
         """The kernel side's own count of every point, by name (``task`` included)."""
@@ -246,6 +257,22 @@ class Probes:
             if name.endswith(mark):
                 total += int(misses)
         return total
+
+    def stop_tracing(self) -> int:
+        """Trace nobody any more; returns how many threads were still there."""
+        threads = self._bpf["threads"]
+        running = sum(1 for _key, thread in threads.items() if thread.traced)
+        threads.clear()
+        self._bpf["ports"].clear()
+        return running
+
+    def forget(self) -> None:
+        """Be ready for another recording: drop what the ring still holds."""
+        self.stop_tracing()
+        for fd in self._breakpoints:
+            os.close(fd)
+        self._breakpoints.clear()
+        self.ring.read()
 
     def close(self) -> None:
         """Detach everything and free the maps."""

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
+from tracer.cli import OUTPUT_CLOSED
 from tracer.cli.progress import note, step
 from tracer.lab import kernels, kvm, session, vm
 from tracer.resources import project_root
-
-OUTPUT_CLOSED = 141
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -46,7 +46,8 @@ class IcmpListener(DirectSocket):
     def receive(self, deadline_s: float = DEADLINE_S) -> Notification | None:
         """The next notification, or None when none came within so many seconds."""
         give_up = time.monotonic() + deadline_s
-        while (left := give_up - time.monotonic()) > 0:
+        left = deadline_s
+        while left > 0:
             self.set_deadline(left)
             try:
                 message = self._receive()
@@ -55,6 +56,7 @@ class IcmpListener(DirectSocket):
             if message.type == wire.IMP2_K_MSG:
                 source, destination = wire.ICMP.unpack_from(message.payload)
                 return Notification(socket.inet_ntoa(source), socket.inet_ntoa(destination))
+            left = give_up - time.monotonic()
         return None
 
     def _ask(self, type_: int) -> None:

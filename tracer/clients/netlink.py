@@ -134,6 +134,7 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
         self._seq = first_seq - 1
         self._out = bytearray(_LARGEST)
         self._in = bytearray(_LARGEST)
+        self._deadline_us = 0
         self.set_deadline(DEADLINE_S)
         SendLog.for_thread().follow_spool()
 
@@ -145,6 +146,9 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
     def set_deadline(self, seconds: float) -> None:
         """Let receives give up after so long, in the kernel: no further system call."""
         microseconds = max(1, int(seconds * 1e6))
+        if microseconds == self._deadline_us:
+            return
+        self._deadline_us = microseconds
         self._raw.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(*divmod(microseconds, 1_000_000))
         )

@@ -24,8 +24,8 @@ import numpy as np
 from tracer.errors import TracerError
 
 SPOOL_VARIABLE = "TRACER_SENDS"
-BLOCK_ENTRIES = 16384
-"""Entries per file, or kept per thread in memory: 1 MiB."""
+BLOCK_ENTRIES = 4096
+"""Entries per file, or kept per thread in memory: 256 KiB."""
 
 CHANNEL_NETLINK, CHANNEL_SETSOCKOPT, CHANNEL_GETSOCKOPT, CHANNEL_NOTIFY = range(4)
 KIND_SEND, KIND_RECEIVE, KIND_CALL = range(3)
@@ -59,6 +59,10 @@ written last, so that a reader in another process never takes half an entry.
 
 _ENTRY = struct.Struct("<QQQQIIIIIHHBBBBI")
 _READ_ENTRIES = 1024
+# Populated at once: no page fault while something is being measured.
+_POPULATED = mmap.MAP_POPULATE
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATED
+_SHARED = mmap.MAP_SHARED | _POPULATED
 
 _logs: weakref.WeakSet[SendLog] = weakref.WeakSet()
 _of_thread = threading.local()
@@ -171,7 +175,7 @@ class SendLog:
         if self._spool:
             self._block = _new_file(Path(self._spool), self._tgid, self._tid, size)
         elif self._block is None:
-            self._block = mmap.mmap(-1, size)
+            self._block = mmap.mmap(-1, size, flags=_PRIVATE)
         self._end = size
         return 0
 
@@ -191,7 +195,7 @@ def _new_file(spool: Path, tgid: int, tid: int, size: int) -> mmap.mmap:
     try:
         # Take the blocks now: a full disk is an error here, a fatal signal later.
         os.posix_fallocate(fd, 0, size)
-        return mmap.mmap(fd, size)
+        return mmap.mmap(fd, size, flags=_SHARED)
     except OSError as error:
         path.unlink()
         raise _no_spool(spool, error) from error

@@ -56,11 +56,18 @@ def take(values: Ints, index: Ints) -> Ints:
     return np.where(index >= 0, values[index], NONE)
 
 
+def among(wanted: Mask, index: Ints) -> Mask:
+    """Whether each index is one of ``wanted``; False where the index is NONE."""
+    if wanted.size == 0:
+        return np.zeros(index.size, np.bool_)
+    return np.asarray((index >= 0) & wanted[index], np.bool_)
+
+
 def codes_of(points: pd.Series[Any]) -> Ints:
     """Point names -> ``tracer.event.CODE``, whatever the order of the categories."""
     categorical = points.astype("category").cat
     table = np.array([CODE[str(name)] for name in categorical.categories] or [0], np.int64)
-    return table[categorical.codes.to_numpy()]
+    return np.asarray(table[categorical.codes.to_numpy()], np.int64)
 
 
 def events_of(frame: pd.DataFrame) -> Events:
@@ -100,7 +107,7 @@ def ancestor(events: Events, index: Ints, wanted: Mask) -> Ints:
     found = np.full(index.size, NONE, np.int64)
     current = events.take("parent", index)
     while True:
-        hit = (current >= 0) & (found < 0) & np.where(current >= 0, wanted[current], False)
+        hit = (found < 0) & among(wanted, current)
         found = np.where(hit, current, found)
         current = np.where(found >= 0, NONE, events.take("parent", current))
         if (current < 0).all():

@@ -19,6 +19,7 @@ from tracer.correlate.columns import (
     Events,
     Ints,
     Mask,
+    among,
     ancestor,
     joint_keys,
     latest,
@@ -32,8 +33,6 @@ from tracer.event import (
     KIND_SPAN,
     RECEIVES,
     TO_KERNEL,
-    TO_PEER,
-    TO_USER,
 )
 
 MSG_PEEK = 0x2
@@ -188,11 +187,8 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
     direct = ancestor(
         events, answers.queued, events.at("netlink_unicast") & (events.direction == TO_KERNEL)
     )
-    dumped = events.at("netlink_dump")
-    is_dump = (answers.source >= 0) & np.where(answers.source >= 0, dumped[answers.source], False)
-    broadcast = (answers.source >= 0) & np.where(
-        answers.source >= 0, events.at("netlink_broadcast")[answers.source], False
-    )
+    is_dump = among(events.at("netlink_dump"), answers.source)
+    broadcast = among(events.at("netlink_broadcast"), answers.source)
     begun = np.where(
         requests.arrival >= 0,
         events.take("start_ns", requests.arrival),
@@ -261,8 +257,7 @@ def parts_of(events: Events, requests: Requests, answers: Answers, match: Ints) 
 
 
 def _last_of_dump(events: Events, source: Ints) -> Mask:
-    is_dump = (source >= 0) & np.where(source >= 0, events.at("netlink_dump")[source], False)
-    return is_dump & (events.take("flags", source) == 1)
+    return among(events.at("netlink_dump") & (events.flags == 1), source)
 
 
 @dataclass(frozen=True)

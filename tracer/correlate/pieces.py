@@ -72,7 +72,7 @@ class Pieces:
         return pd.DataFrame(
             {
                 "exchange": exchange,
-                "stage": pd.Categorical.from_codes(stage, categories=list(STAGES)),
+                "stage": pd.Categorical.from_codes(stage, categories=pd.Index(STAGES)),
                 "occurrence": rank(exchange, stage.astype(np.int64)),
                 "start_ns": start,
                 "dur_ns": end - start,

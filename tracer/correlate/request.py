@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracer.correlate.columns import NONE, Events, Ints, Mask, take
+from tracer.correlate.columns import NONE, Events, Ints, Mask, among, ancestor, take
 from tracer.correlate.netlink import (
     NLM_F_ACK,
     NLM_F_DUMP,
@@ -14,7 +14,6 @@ from tracer.correlate.netlink import (
     Requests,
     Way,
     add_way,
-    ancestor,
     match_answers,
     parts_of,
     receive_entries,
@@ -68,7 +67,9 @@ def peer_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Bloc
     copied = np.zeros(block.size, np.int64)
     copied[row] = answers.copied[answer]
     block.columns["copied_bytes"] = copied
-    block.columns["replies"] = np.zeros(block.size, np.int64)
+    queued = np.zeros(block.size, np.int64)
+    queued[row] = 1
+    block.columns["replies"] = queued
     block.columns["errno"] = _send_errno(events, requests)
     block.columns["end_ns"] = last_seen(end, events.take("end_ns", requests.call))
     block.status = np.where(
@@ -130,7 +131,7 @@ def _handling(
     lying[exchange] = events.start_ns[answers.queued[answer]]
     replying = np.full(block.size, NONE, np.int64)
     source = answers.source[answer]
-    by_unicast = (source >= 0) & np.where(source >= 0, events.at("netlink_unicast")[source], False)
+    by_unicast = among(events.at("netlink_unicast"), source)
     replying[exchange] = np.where(by_unicast, events.take("start_ns", source), NONE)
     # Without the module's tracepoint the handler lasts until it sends, or queues, its answer.
     done = first_seen(done, replying, lying)
@@ -153,7 +154,7 @@ def _answering(block: Block, events: Events, answers: Answers, parts: Parts, way
     free = way.copied[before]
     late = (free != NONE) & (lying > free)
     source = answers.source[parts.answer[following]]
-    is_dump = (source >= 0) & np.where(source >= 0, events.at("netlink_dump")[source], False)
+    is_dump = among(events.at("netlink_dump"), source)
     making = np.where(is_dump, events.take("start_ns", source), free)
     making = np.maximum(making, free)
     block.pieces.add("recv_exit", exchange, np.where(late, free, NONE), making)

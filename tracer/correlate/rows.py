@@ -83,7 +83,10 @@ def first_seen(*times: Ints) -> Ints:
 
 def last_seen(*times: Ints) -> Ints:
     """The latest observed time, by row, NONE where none was."""
-    return np.maximum.reduce(times)
+    result = times[0]
+    for time in times[1:]:
+        result = np.maximum(result, time)
+    return result
 
 
 def agree(sends: Sends, entry: Ints, token: Ints, known: Mask) -> npt.NDArray[np.object_]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracer.correlate.columns import NONE, Events, Ints, joint_keys, rank, take
-from tracer.correlate.netlink import ancestor
+from tracer.correlate.columns import NONE, Events, Ints, ancestor, joint_keys, rank, take
 from tracer.correlate.pieces import Pieces
 from tracer.correlate.rows import Block, agree, first_seen, last_seen
 from tracer.correlate.user import CALL, Sends, entry_of_call

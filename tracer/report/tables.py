@@ -134,7 +134,7 @@ def _groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataF
 
 
 def _numbers(group: pd.DataFrame, column: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return group[column].dropna().to_numpy(np.int64)
+    return np.asarray(group[column].dropna(), np.int64)
 
 
 def _quantiles(values: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:

@@ -7,8 +7,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from tracer.report import tables
@@ -16,6 +17,7 @@ from tracer.report import tables
 if TYPE_CHECKING:
     from tracer.frames import Run
 
+_READABLE_NS = 10_000_000_000  # above, a table in ns would be too wide
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
 
 
@@ -75,7 +77,7 @@ def _plan(run: Run, console: Console) -> None:
         table.add_row(
             *(escape(str(row.get(key, ""))) for key in ("point", "site", "target", "reason"))
         )
-    console.print(table)
+    _show(console, table)
 
 
 def _stages(exchanges: pd.DataFrame, console: Console) -> None:
@@ -83,7 +85,8 @@ def _stages(exchanges: pd.DataFrame, console: Console) -> None:
     if found.empty:
         console.print("\n[bold]Stages[/]\nno exchange was completed")
     for (channel, name), group in found.groupby(["channel", "name"], sort=False):
-        table = _titled(console, f"Stages of {channel}, {escape(str(name))} (ns)")
+        unit, scale = ("ns", 1) if group["max_ns"].max() < _READABLE_NS else ("ms", 1_000_000)
+        table = _titled(console, f"Stages of {channel}, {escape(str(name))} ({unit})")
         table.add_column("stage", no_wrap=True)
         for column in ("count", "p50", "p90", "p99", "max", "share"):
             table.add_column(column, justify="right", no_wrap=True)
@@ -92,15 +95,17 @@ def _stages(exchanges: pd.DataFrame, console: Console) -> None:
             table.add_row(
                 str(row.stage),
                 f"{row.count:,}",
-                *(f"{ns:,}" for ns in times),
+                *(f"{ns:,}" if scale == 1 else f"{ns / scale:,.3f}" for ns in times),
                 f"{row.share:.1%}",
                 style={"total": "bold", "unexplained": "dim"}.get(str(row.stage)),
             )
-        console.print(table)
+        _show(console, table)
 
 
 def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
     found = tables.size_table(exchanges)
+    if found.empty:
+        return
     table = _titled(console, "Sizes (bytes)")
     for name in ("channel", "name"):
         table.add_column(name, overflow="fold")
@@ -118,22 +123,25 @@ def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
             rate,
         )
         before = group
-    console.print(table)
+    _show(console, table)
 
 
 def _outcomes(exchanges: pd.DataFrame, console: Console) -> None:
+    found = tables.outcome_table(exchanges)
+    if found.empty:
+        return
     table = _titled(console, "Outcomes")
     for name in ("channel", "name"):
         table.add_column(name, overflow="fold")
     table.add_column("count", justify="right", no_wrap=True)
     for name in ("status", "match"):
         table.add_column(name, overflow="fold")
-    for row in tables.outcome_table(exchanges).itertuples():
+    for row in found.itertuples():
         table.add_row(
             str(row.channel), escape(str(row.name)), f"{row.count:,}", str(row.status),
             str(row.match),
         )  # fmt: skip
-    console.print(table)
+    _show(console, table)
 
 
 def _ledger(ledger: pd.DataFrame, console: Console) -> None:
@@ -158,9 +166,25 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
             escape(str(row.note)),
             style=None if row.ok else "red",
         )
-    console.print(table)
+    _show(console, table)
 
 
 def _titled(console: Console, title: str) -> Table:
     console.print(f"\n[bold]{title}[/]")
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+
+
+def _show(console: Console, table: Table) -> None:
+    console.print(_Whole(table), crop=False)
+
+
+class _Whole:
+    """A table that runs over the console's width, if it must, rather than cut numbers."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = Measurement.get(console, options.update(max_width=1000), self._table).minimum
+        width = max(options.max_width, needed)
+        yield from console.render(self._table, options.update(max_width=width))

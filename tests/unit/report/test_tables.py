@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The numbers of a report."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.unit.report.doubles import GET, NETLINK, exchanges, run, untrusted
+from tracer.report import tables
+
+
+def test_stages_are_in_the_order_of_the_path() -> None:
+    found = tables.stage_table(run().exchanges)
+    gets = found[found["channel"] == "getsockopt"]
+    assert gets["stage"].tolist() == [*GET, "unexplained", "total"]
+    echoes = found[found["channel"] == "netlink"]
+    assert echoes["stage"].tolist() == [*NETLINK, "unexplained", "total"]
+
+
+def test_quantiles_are_values_that_occurred() -> None:
+    found = tables.stage_table(exchanges(101, "netlink", "msgchan echo", NETLINK))
+    handler = found[found["stage"] == "handler"].iloc[0]
+    assert handler["count"] == 101
+    assert handler["p50_ns"] == 51 * 50
+    assert handler["p90_ns"] == 91 * 50
+    assert handler["p99_ns"] == 100 * 50
+    assert handler["max_ns"] == 101 * 50
+    assert handler["share"] == pytest.approx(0.25)
+
+
+def test_the_shares_of_stages_and_unexplained_make_the_whole() -> None:
+    frame = exchanges(23, "getsockopt", "msgchan request", GET)
+    frame["unexplained_ns"] += 7
+    frame["total_ns"] += 7
+    found = tables.stage_table(frame)
+    parts = found[found["stage"] != "total"]
+    assert parts["share"].sum() == pytest.approx(1)
+    assert found[found["stage"] == "total"]["share"].tolist() == [1]
+
+
+def test_unsettled_exchanges_stay_out_of_the_stages_and_in_the_outcomes() -> None:
+    frame = exchanges(23, "netlink", "msgchan echo", NETLINK)
+    frame.loc[0, "status"] = "unmatched_user"
+    frame.loc[1, "status"] = "error"
+    assert set(tables.stage_table(frame)["count"]) == {22}
+    (outcome,) = tables.outcome_table(frame).itertuples()
+    assert outcome.count == 23
+    assert outcome.status == "ok 21, unmatched_user 1, error 1"
+    assert outcome.match == "exact 23"
+
+
+def test_a_stage_that_was_not_seen_has_no_row() -> None:
+    frame = exchanges(23, "netlink", "msgchan echo", NETLINK)
+    frame.loc[:6, "wake_ns"] = pd.NA
+    found = tables.stage_table(frame).set_index("stage")
+    assert found.loc["wake", "count"] == 16
+    assert "exit" not in found.index
+
+
+def test_sizes_and_rates() -> None:
+    frame = exchanges(101, "netlink", "msgchan echo", NETLINK)
+    frame["reply_bytes"] = pd.array(range(101), "Int64")
+    found = tables.size_table(frame).set_index("size")
+    reply = found.loc["reply_bytes"]
+    assert (reply["p50"], reply["p99"], reply["max"], reply["total"]) == (50, 99, 100, 5050)
+    assert reply["per_second"] == pytest.approx(101 / (0.1 + 101 * 200e-9))
+
+
+def test_one_exchange_has_no_rate() -> None:
+    assert tables.size_table(exchanges(1, "netlink", "x", NETLINK))["per_second"].isna().all()
+
+
+def test_no_exchanges_make_empty_tables() -> None:
+    nothing = exchanges(1, "netlink", "x", NETLINK).iloc[:0]
+    assert tables.stage_table(nothing).empty
+    assert tables.size_table(nothing).empty
+    assert tables.outcome_table(nothing).empty
+
+
+def test_reasons_name_the_line() -> None:
+    assert tables.reasons(run()) == []
+    assert tables.reasons(untrusted()) == [
+        "handler calls: module 1,234,567, probe 1,234,566, difference +1 (303 of others)"
+    ]
+
+
+def test_losses_name_point_and_cause() -> None:
+    made = run(
+        damage=["events/000001.parquet: segment lost"],
+        meta={
+            "accounts": {"netlink_unicast": {"emitted": 2, "lost": 1009, "missed": 0}},
+            "losses": {"recursion_misses": 3, "kprobe_misses": {"nf_setsockopt": 5, "x": 0}},
+        },
+    )
+    assert tables.losses(made) == [
+        "events/000001.parquet: segment lost",
+        "netlink_unicast: 1,009 lost",
+        "recursion_misses: 3",
+        "kprobe_misses nf_setsockopt: 5",
+    ]
+
+
+def test_the_duration_spans_both_sides() -> None:
+    assert tables.duration_ns(run()) == 2_500_000_000
+    assert tables.duration_ns(run(sends=run().sends.iloc[:0])) == 0
+
+
+def test_the_summary_is_json() -> None:
+    found = json.loads(json.dumps(tables.summary(untrusted()), allow_nan=False))
+    assert found["trusted"] is False
+    assert found["reasons"]
+    assert found["command"][0] == "tracer"
+    assert {row["stage"] for row in found["stages"]} >= {"encode", "total"}
+    assert found["ledger"][1]["difference"] == 1
