@@ -19,7 +19,7 @@ run: setup ## boot the lab, record a workload over every channel, print its repo
 
 test: lint ## lint, unit tests and lab tests here, kernel tests in the guest
 	$(VENV)/pytest
-	$(VENV)/tracer lab --timeout 1200 -- pytest -p no:cacheprovider tests/kernel
+	$(VENV)/tracer lab --timeout 1500 -- pytest -p no:cacheprovider tests/kernel
 
 lint: setup ## ruff and mypy, as CI runs them
 	$(VENV)/ruff check .
@@ -30,7 +30,8 @@ lab: setup ## a root shell in the guest (COMMAND='...' runs that instead)
 	$(VENV)/tracer lab -- sh -c '$(or $(COMMAND),exec sh -i)'
 
 kmod: setup ## build the module for the newest installed kernel
-	$(VENV)/tracer kmod build
+	$(VENV)/tracer kmod build --kernel \
+		$$($(VENV)/python -c 'from tracer.lab.kernels import choose; print(choose(None))')
 
 clean: ## remove builds, caches and .venv (runs/ stays)
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache

@@ -66,14 +66,12 @@ static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
 	return 0;
 }
 
-#if COPY_RELAY
-RAW_TRACEPOINT_PROBE(copy_to_user)
+/* The module's relay. Attached by hand: its tracepoint arms a kprobe while somebody listens. */
+int on_copy_relay(struct bpf_raw_tracepoint_args *ctx)
 {
 	return user_copy(ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 }
-#endif
 
-#if COPY_BREAKPOINT
 /* Entry only: _copy_to_user(to, from, size); a duration of 0 says so. */
 int on_copy_breakpoint(struct bpf_perf_event_data *ctx)
 {
@@ -81,4 +79,3 @@ int on_copy_breakpoint(struct bpf_perf_event_data *ctx)
 
 	return user_copy(now, now, PT_REGS_PARM3(&ctx->regs), 0);
 }
-#endif

@@ -9,30 +9,12 @@ command must not load pandas to print its help.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "capture", "load"]
 
 _EXPORTS = {"load": "tracer.frames", "capture": "tracer.record"}
-
-
-class _Package(ModuleType):
-    """Keeps ``tracer.capture`` the function although a module bears the same name.
-
-    The import system stores every submodule as an attribute of its package,
-    so importing ``tracer.capture`` anywhere would hide the function.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and _EXPORTS.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

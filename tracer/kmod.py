@@ -31,6 +31,11 @@ UNLOAD_FIRST = "run 'tracer kmod unload' first"
 
 Progress = Callable[[str], AbstractContextManager[None]]
 
+
+def _silent(what: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 _SYSFS = Path("/sys/module")
 _PROC = Path("/proc")
 _SOURCES = ("*.c", "*.h", "Kbuild", "Makefile")
@@ -81,7 +86,7 @@ class ModuleStatus:
 # --- build ---------------------------------------------------------------------------
 
 
-def build(kver: str | None = None, progress: Progress = nullcontext) -> Path:
+def build(kver: str | None = None, progress: Progress = _silent) -> Path:
     """The module built from these sources for kernel ``kver`` (default: the running one).
 
     A module that was built before is returned as it is. ``progress`` is entered
@@ -174,7 +179,7 @@ def _make(kver: str, sources: Path, directory: Path) -> None:
 # --- load ----------------------------------------------------------------------------
 
 
-def load(path: Path | None = None, progress: Progress = nullcontext, **parameters: object) -> bool:
+def load(path: Path | None = None, progress: Progress = _silent, **parameters: object) -> bool:
     """Load the module, from ``path`` or as :func:`build` makes it.
 
     ``parameters`` are the module's own (see ``modinfo``). True: it was loaded

@@ -78,6 +78,8 @@ class Session:
             },
         )
         self._spool = tempfile.TemporaryDirectory(prefix="tracer-sends-", dir=_memory_directory())
+        # The traced program may run as anybody.
+        os.chmod(self._spool.name, 0o1777)
         self._sends = SpoolReader(Path(self._spool.name))
         self._decode = Decoder()
         self._traced: list[int] = []

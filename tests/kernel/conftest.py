@@ -5,12 +5,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from properties import check
 
 from tracer import kmod
+from tracer.attach.probes import Probes
+from tracer.frames import Run, load
 from tracer.lab.console import complaints
+from tracer.record import Capture, capture
+from tracer.session import Options, attach
 
 
 class KernelLog:
@@ -67,3 +74,48 @@ def kernel_log() -> Iterator[KernelLog]:
     log.close()
     said = complaints("\n".join(log.lines))
     assert not said, "the kernel complained during the test:\n" + "\n".join(said)
+
+
+class Recorder:
+    """Records with probes that are attached once for the session; checks what it recorded."""
+
+    def __init__(self, probes: Probes, path: Path) -> None:
+        self.probes = probes
+        self.path = path
+
+    @contextmanager
+    def __call__(self, *, full: bool = True) -> Iterator[Capture]:
+        """Record the block; afterwards every property must hold of the recording."""
+        with capture(self.path / "recording", probes=self.probes) as handle:
+            yield handle
+        check(handle.run, full=full)
+
+    def opened(self, path: Path, *, full: bool = True) -> Run:
+        """A recording that the test made itself, checked."""
+        run = load(path)
+        check(run, full=full)
+        return run
+
+
+def attached(**options: Any) -> Iterator[Probes]:
+    """Probes for the whole session: compiling them takes seconds.
+
+    While they are attached msgchan cannot be unloaded, so the tests that use them
+    come after those that unload it: files run in the order of their names.
+    """
+    kmod.load(Path(os.environ["TRACER_MSGCHAN_KO"]))
+    probes = attach(Options(ring=4 << 20, **options))
+    yield probes
+    probes.close()
+
+
+@pytest.fixture(scope="session")
+def probes() -> Iterator[Probes]:
+    """fentry and fexit, the copy by the module's tracepoint: what the plan chooses here."""
+    yield from attached()
+
+
+@pytest.fixture
+def recorder(probes: Probes, tmp_path: Path) -> Recorder:
+    """Records with the plan's own choice of sites."""
+    return Recorder(probes, tmp_path)

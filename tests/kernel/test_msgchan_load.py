@@ -31,6 +31,16 @@ def module(msgchan: Path) -> Iterator[Path]:
     kmod.load(msgchan)
 
 
+@pytest.fixture
+def expedited() -> Iterator[None]:
+    """RCU's grace periods expedited: a load and unload waits for several of them."""
+    switch = Path("/sys/kernel/rcu_expedited")
+    switch.write_text("1")
+    yield
+    switch.write_text("0")
+
+
+@pytest.mark.usefixtures("expedited")
 def test_load_and_unload_100_times(module: Path) -> None:
     for _ in range(ROUNDS):
         assert kmod.unload()
@@ -38,6 +48,7 @@ def test_load_and_unload_100_times(module: Path) -> None:
     assert raw.stats() == [raw.Counters()] * 4
 
 
+@pytest.mark.usefixtures("expedited")
 def test_unload_100_times_against_threads_that_open_send_and_close(
     module: Path,
 ) -> None:
@@ -49,6 +60,7 @@ def test_unload_100_times_against_threads_that_open_send_and_close(
         while unloads < ROUNDS and time.monotonic() < deadline:
             if raw.libc.delete_module(b"msgchan", os.O_NONBLOCK):
                 refused += 1
+                os.sched_yield()
                 continue
             unloads += 1
             kmod.load(module)

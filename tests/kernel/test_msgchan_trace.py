@@ -155,17 +155,18 @@ def relay_filter(*tgids: int) -> Iterator[None]:
     try:
         yield
     finally:
-        RELAY_TGID.write_text("")
+        RELAY_TGID.write_text("\n")  # an empty text would be no write at all
 
 
-def text_copies(heard: Listener, pid: int) -> list[dict[str, int]]:
-    return [fields for _, fields in heard.of(pid) if fields["size"] == 24]
+def gets_of(heard: Listener, pid: int) -> list[dict[str, int]]:
+    """The copies that get_some() made: by their size, which nothing else has."""
+    return [fields for _, fields in heard.of(pid) if fields["size"] == 16 + 1009]
 
 
-def get_text(count: int) -> None:
+def get_some(count: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _ in range(count):
-            raw.getsockopt(sock, raw.SOCKOPT, b"", 64)
+            raw.get(sock, raw.SOURCE, reply_size=1009)
 
 
 def test_the_relay_is_armed_while_it_has_a_listener() -> None:
@@ -179,20 +180,20 @@ def test_the_relay_is_armed_while_it_has_a_listener() -> None:
 def test_the_relay_tells_every_copy_of_the_process() -> None:
     missed = RELAY_MISSED.read_text()
     with relay_filter(os.getpid()), listening("copy_to_user") as heard:
-        get_text(251)
-    copies = text_copies(heard, os.getpid())
+        get_some(251)
+    copies = gets_of(heard, os.getpid())
     assert len(copies) == 251
     assert all(copy["start_ns"] < copy["end_ns"] and copy["left"] == 0 for copy in copies)
     assert RELAY_MISSED.read_text() == missed
 
 
-CHILD = "import test_msgchan_trace as t, os; print(os.getpid(), flush=True); t.get_text(23)"
+CHILD = "import test_msgchan_trace as t, os; print(os.getpid(), flush=True); t.get_some(23)"
 
 
 def test_the_relay_tells_the_copies_of_children() -> None:
     with relay_filter(os.getpid()), listening("copy_to_user") as heard:
         pid = int(run_child())
-    assert len(text_copies(heard, pid)) == 23
+    assert len(gets_of(heard, pid)) == 23
 
 
 def run_child() -> str:
@@ -208,17 +209,17 @@ def run_child() -> str:
 def test_the_relay_keeps_silent_about_others() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         with relay_filter(other.pid), listening("copy_to_user") as heard:
-            get_text(23)
+            get_some(23)
         other.communicate()
     assert heard.of(os.getpid()) == []
 
 
 def test_the_relay_without_a_filter_tells_of_everybody() -> None:
     with listening("copy_to_user") as heard:
-        get_text(23)
+        get_some(23)
         pid = int(run_child())
-    assert len(text_copies(heard, os.getpid())) == 23
-    assert len(text_copies(heard, pid)) == 23
+    assert len(gets_of(heard, os.getpid())) == 23
+    assert len(gets_of(heard, pid)) == 23
 
 
 @pytest.mark.parametrize("text", ["x", "1,x", "0", "-5", "1-99", ",".join("1" * 17), "1,,2"])

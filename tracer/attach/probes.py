@@ -100,8 +100,6 @@ def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, 
     return [
         *flags,
         f"-DMSGCHAN={int(plan.module)}",
-        f"-DCOPY_RELAY={int(plan.copy == RELAY)}",
-        f"-DCOPY_BREAKPOINT={int(plan.copy == BREAKPOINT)}",
         f"-DNETLINK_PROTO={netlink_proto}",
         f"-DICMP_PROTO={icmp_proto}",
         f"-DMAX_THREADS={MAX_THREADS}",
@@ -143,6 +141,8 @@ class Probes:
             ) from error
         try:
             self._attach_kprobes()
+            if plan.copy == RELAY:
+                self._bpf.attach_raw_tracepoint(tp=b"copy_to_user", fn_name=b"on_copy_relay")
             self.ring = Ring(self._bpf["events"].map_fd, ring_bytes)
         except BaseException:
             self._bpf.cleanup()

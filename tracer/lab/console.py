@@ -9,6 +9,8 @@ import re
 # what it says earlier is not about us. With an instruction-counting clock, boot is
 # full of timeouts, as time jumps ahead whenever the guest waits for the host.
 GUEST_IS_UP = "tracer-lab: the guest is up"
+# What follows is the guest's shutdown.
+COMMAND_ENDED = "tracer-lab: the command ended"
 
 _COMPLAINT = re.compile(
     r"WARNING: (CPU|possible|suspicious|inconsistent|bad unlock|held lock|Nested lock|\S+ )"
@@ -34,8 +36,13 @@ def complaints(text: str) -> list[str]:
 
 
 def tail(text: str, lines: int = 20) -> list[str]:
-    """The last lines, of those from where the guest was up if it was."""
-    return [line.rstrip() for line in _since_up(text).splitlines() if line.strip()][-lines:]
+    """The last lines before shutdown, of those from where the guest was up if it was."""
+    said = []
+    for line in _since_up(text).splitlines():
+        if COMMAND_ENDED in line:
+            break
+        said.append(line.rstrip())
+    return [line for line in said if line][-lines:]
 
 
 def _since_up(text: str) -> str:

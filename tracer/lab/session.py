@@ -41,6 +41,7 @@ cd {cwd} || refuse "the current directory is not visible in the guest"
 echo started >"$state"
 {command}
 status=$?
+echo "<6>{ended}" >/dev/kmsg
 echo "exited $status" >"$state"
 exit $status
 """
@@ -94,7 +95,7 @@ def judge(
             if returned is None
             else f"virtme-run ended with status {returned}"
         )
-        last = f" (last line of the console: {recent[-1].strip()})" if recent else ""
+        last = f" (last line of the console: {recent[-1].strip()})" if recent and not rest else ""
         raise TracerError(
             "the lab could not run the command", why + last, f"read {console_file} and the above"
         )
@@ -121,6 +122,7 @@ def _script(
         load=load,
         cwd=shlex.quote(str(Path.cwd())),
         up=console.GUEST_IS_UP,
+        ended=console.COMMAND_ENDED,
         command=shlex.join(command),
     )
 

@@ -14,7 +14,7 @@
 
 #include "msgchan.h"
 
-#define THREADS 3
+#define THREADS 2
 
 static atomic_bool stop;
 static atomic_ulong answered[3];

@@ -50,8 +50,9 @@ def test_complaints_before_the_guest_was_up_are_the_boot_s_own() -> None:
     assert console.complaints(log) == ["WARNING: CPU: 0 late"]
 
 
-def test_tail_begins_where_the_guest_is_up() -> None:
+def test_tail_lies_between_the_guest_s_coming_up_and_the_command_s_end() -> None:
     log = f"boot\n[ 7.0] {console.GUEST_IS_UP}\nfirst\n\nsecond\r\nthird\n"
+    log += f"[ 9.0] {console.COMMAND_ENDED}\nPower down\n"
     assert console.tail(log, lines=2) == ["second", "third"]
     assert console.tail(log) == ["first", "second", "third"]
 

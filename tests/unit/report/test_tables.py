@@ -7,8 +7,8 @@ import json
 
 import pandas as pd
 import pytest
+from report_doubles import GET, NETLINK, exchanges, run, untrusted
 
-from tests.unit.report.doubles import GET, NETLINK, exchanges, run, untrusted
 from tracer.report import tables
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from report_doubles import NETLINK, exchanges, run, untrusted
 from rich.console import Console
 
-from tests.unit.report.doubles import NETLINK, exchanges, run, untrusted
 from tracer.cli import main
 from tracer.cli import report as cli
 from tracer.report.text import render

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Recording as a user does it: commands, processes, signals, losses and misuse."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Recorder
+from msgchan_programs import compiled
+
+from tracer.attach.probes import Probes
+from tracer.errors import TracerError
+from tracer.frames import load
+from tracer.record import record_command, record_process
+from tracer.session import Options
+
+DEADLINE = 180.0
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)  # paces a poll with a deadline
+
+
+def _tracer(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tracer", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_status_of_the_command_wins(recorder: Recorder) -> None:
+    status = record_command(recorder.path / "a", ["sh", "-c", "exit 42"], probes=recorder.probes)
+    assert status == 42
+    killed = record_command(
+        recorder.path / "b", ["sh", "-c", "kill -TERM $$"], probes=recorder.probes
+    )
+    assert killed == 128 + signal.SIGTERM
+    assert recorder.opened(recorder.path / "a").exchanges.empty
+
+
+def test_a_command_that_does_not_exist(recorder: Recorder) -> None:
+    with pytest.raises(TracerError, match="cannot run no-such-command"):
+        record_command(recorder.path / "a", ["no-such-command"], probes=recorder.probes)
+
+
+def test_children_are_followed(recorder: Recorder) -> None:
+    path = recorder.path / "children"
+    script = f"{compiled('seed_004')} & {compiled('seed_000')}; wait"
+    assert record_command(path, ["sh", "-c", script], probes=recorder.probes) == 0
+    run = recorder.opened(path)
+    assert sorted(run.exchanges["channel"]) == ["getsockopt", "netlink", "setsockopt"]
+    assert run.exchanges["tgid"].nunique() == 2
+    assert set(run.exchanges["comm"]) == {"seed_004", "seed_000"}
+
+
+def test_a_running_process(recorder: Recorder) -> None:
+    """Its sockets were bound, and it was waiting in a receive call, before anybody traced it."""
+    with subprocess.Popen(
+        [str(compiled("icmp_listener"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as listener:
+        assert listener.stdout is not None
+        assert listener.stdout.readline()
+
+        def ready() -> None:
+            subprocess.run(
+                ["ping", "-c", "2", "-i", "0.002", "127.0.0.1"], check=True, capture_output=True
+            )
+
+        path = recorder.path / "process"
+        record_process(path, listener.pid, duration=1.0, ready=ready, probes=recorder.probes)
+        listener.kill()
+    run = recorder.opened(path, full=False)
+    notes = run.exchanges.query("channel == 'notify'")
+    assert len(notes) == 4
+    assert notes["reply_ns"].notna().all()
+
+
+def test_no_such_process(recorder: Recorder) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with pytest.raises(TracerError, match=f"cannot record process {gone.pid}: there is no such"):
+        record_process(recorder.path / "a", gone.pid, probes=recorder.probes)
+
+
+def test_a_duration_ends_the_command(recorder: Recorder) -> None:
+    status = record_command(
+        recorder.path / "a", ["sleep", "1000"], duration=0.3, probes=recorder.probes
+    )
+    assert status == 128 + signal.SIGTERM
+    assert load(recorder.path / "a").meta["clean"]
+
+
+def test_a_ring_that_overflows_says_so(probes: Probes, tmp_path: Path) -> None:
+    """Nothing is drained until the ring is full: what is lost is counted, by point."""
+    del probes  # attached already; this ring is a second, tiny one
+    from tracer.session import attach
+
+    tiny = attach(Options(ring=4096))
+    try:
+        script = f"for i in $(seq 30); do {compiled('seed_004')} & done; wait"
+        record_command(tmp_path / "r", ["sh", "-c", script], probes=tiny)
+    finally:
+        tiny.close()
+    run = load(tmp_path / "r")
+    assert not run.trusted
+    line = run.ledger.set_index("line").loc["ring full"]
+    assert line["count"] > 0
+    assert "--ring-size" in line["note"]
+    assert (run.exchanges["unexplained_ns"] >= 0).all()
+
+
+def test_ctrl_c_and_two_recorders_at_once(msgchan: Path, tmp_path: Path) -> None:
+    """Both record their own command; one ends by itself, the other by SIGINT, both balance."""
+    del msgchan
+    drive = [sys.executable, "-m", "tracer", "drive", "--channel", "all"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    first = _tracer(
+        "record", "-o", str(one), "--ready-file", f"{one}.ready", "--", *drive, "--count", "1000000"
+    )
+    second = _tracer("record", "-o", str(two), "--", *drive, "--count", "101")
+    _wait(lambda: Path(f"{one}.ready").exists())
+    refused = _tracer("record", "-o", str(one), "--", "true")
+    output = second.communicate(timeout=DEADLINE)
+    assert second.returncode == 0, output
+    _wait(lambda: any((one / "events").glob("*.parquet")))
+    first.send_signal(signal.SIGINT)
+    said = first.communicate(timeout=DEADLINE)
+    assert first.returncode == 130 or first.returncode == 128 + signal.SIGINT, said
+    _out, complaint = refused.communicate(timeout=DEADLINE)
+    assert refused.returncode == 2
+    assert "cannot record into" in complaint
+    for path in (one, two):
+        run = load(path)
+        assert run.meta["clean"]
+        assert run.trusted, run.ledger[~run.ledger["ok"]].to_string()
+        assert len(run.exchanges) > 0
+    loaded = subprocess.run(["bpftool", "prog"], capture_output=True, text=True, check=False)
+    assert "kfunc__netlink_unicast" not in loaded.stdout
+
+
+def test_a_full_disk_keeps_what_was_recorded(recorder: Recorder) -> None:
+    disk = recorder.path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)], check=True)
+    try:
+        filler = disk / "filler"
+        script = f"for i in $(seq 60); do {compiled('seed_004')}; done"
+
+        def fill() -> None:
+            with filler.open("wb") as file:
+                file.write(b"\0" * (150 << 10))
+
+        with pytest.raises(TracerError, match="No space left on device") as failure:
+            record_command(disk / "r", ["sh", "-c", script], ready=fill, probes=recorder.probes)
+        assert "free some space" in str(failure.value)
+        assert not load(disk / "r").trusted
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("size", ["1000", "5000", "3M"])
+def test_a_ring_size_that_cannot_be(size: str, tmp_path: Path) -> None:
+    result = _tracer("record", "-o", str(tmp_path / "r"), "--ring-size", size, "--", "true")
+    _out, complaint = result.communicate(timeout=DEADLINE)
+    assert result.returncode == 2
+    assert complaint.count("error:") == 1
+    assert "no power of two" in complaint
+    assert not (tmp_path / "r" / "meta.json").exists()
+
+
+def test_not_root(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o777)
+    result = subprocess.run(
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--clear-groups",
+            sys.executable,
+            "-m",
+            "tracer",
+            "record",
+            "-o",
+            str(tmp_path / "r"),
+            "--",
+            "true",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "cannot record: root: uid 65534; run as root" in result.stderr

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Socket options, recorded on a real kernel, with every site for the copy."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Recorder, attached
+
+from tracer.attach.probes import Probes
+from tracer.clients.sockopt import SockoptClient
+from tracer.clients.wire import Op
+from tracer.record import record_command
+
+COUNT = 23
+KPROBES = Path("/sys/kernel/debug/kprobes/list")
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Probes]:
+    """kprobes and kretprobes everywhere, the copy by the module's relay."""
+    yield from attached(attach="kprobe", copy="relay")
+
+
+@pytest.fixture(scope="module")
+def breakpoint_probes() -> Iterator[Probes]:
+    """The copy by a hardware breakpoint."""
+    yield from attached(copy="breakpoint")
+
+
+def _drive(client: SockoptClient) -> None:
+    for i in range(COUNT):
+        client.set(Op.SINK, b"s" * 32, token=1 + i)
+        client.get(Op.SOURCE, token=100 + i, reply_size=200)
+
+
+def test_set_and_get_are_split_into_every_stage(recorder: Recorder) -> None:
+    with recorder() as handle, SockoptClient() as client:
+        _drive(client)
+        client.set_text(b"plain")
+        assert client.get_text() == b"--------kernel---------\0"
+    rows = handle.run.exchanges
+    sets, gets = rows[rows["channel"] == "setsockopt"], rows[rows["channel"] == "getsockopt"]
+    assert (len(sets), len(gets)) == (COUNT + 1, COUNT + 1)
+    assert rows["match"].eq("exact").all()
+    assert sets["token"].tolist() == [*range(1, COUNT + 1), 0]
+    stages = ["encode_ns", "entry_ns", "handler_ns", "exit_ns", "decode_ns"]
+    assert rows[stages].notna().all(axis=None)
+    assert sets["copy_ns"].isna().all()
+    assert gets["copy_ns"].notna().all()
+    assert gets["copied_bytes"].tolist() == [16 + 200] * COUNT + [24]
+    assert gets["reply_bytes"].tolist() == [16 + 200] * COUNT + [24]
+    assert sets["request_bytes"].tolist() == [48 + 32] * COUNT + [5]
+    assert rows["optname"].value_counts().to_dict() == {10129: 2 * COUNT, 10128: 2}
+
+
+@pytest.mark.parametrize(("place", "stage"), [("handler", "handler"), ("copy", "copy")])
+def test_an_injected_delay_is_found_in_its_stage(
+    recorder: Recorder, place: str, stage: str
+) -> None:
+    delay = 700_000
+    with recorder() as handle, SockoptClient() as client:
+        for i in range(COUNT):
+            client.get(Op.SOURCE, token=i + 1, reply_size=8)
+        for i in range(COUNT):
+            client.get(Op.SOURCE, token=i + 100, reply_size=8, **{f"{place}_delay_ns": delay})
+    column = handle.run.exchanges[f"{stage}_ns"]
+    assert (column[COUNT:] >= delay).all()
+    assert column[COUNT:].median() - column[:COUNT].median() == pytest.approx(delay, rel=0.1)
+
+
+def test_errors_are_rows(recorder: Recorder) -> None:
+    with recorder() as handle, SockoptClient() as client:
+        with pytest.raises(OSError, match="No space"):
+            client.get(Op.ECHO, token=1, error=errno.ENOSPC)
+        with pytest.raises(OSError, match="No space"):
+            client.set(Op.SINK, token=2, error=errno.ENOSPC)
+    rows = handle.run.exchanges
+    assert rows["status"].tolist() == ["error", "error"]
+    assert rows["errno"].tolist() == [errno.ENOSPC, errno.ENOSPC]
+    assert rows["copied_bytes"].eq(0).all()
+
+
+def test_kprobes_and_the_relay(relay: Probes, tmp_path: Path) -> None:
+    """The relay is armed while its probe is attached, and its copies lie inside the module's own."""
+    assert "_copy_to_user" in KPROBES.read_text()
+    recorder = Recorder(relay, tmp_path)
+    with recorder() as handle, SockoptClient() as client:
+        _drive(client)
+    events = handle.run.events
+    outer = events[events["point"] == "msgchan_copy"].sort_values("start_ns")
+    inner = events[events["point"] == "copy_to_user"].sort_values("start_ns")
+    assert len(inner) == len(outer) == COUNT
+    assert (outer["start_ns"].to_numpy() <= inner["start_ns"].to_numpy()).all()
+    assert (inner["end_ns"].to_numpy() <= outer["end_ns"].to_numpy()).all()
+    assert inner["size"].eq(216).all()
+    assert {row["site"] for row in handle.run.meta["plan"] if row["point"] == "sendto"} == {
+        "kprobe"
+    }
+
+
+def test_the_relay_sees_handlers_that_are_not_ours(relay: Probes, tmp_path: Path) -> None:
+    path = tmp_path / "iptables"
+    assert record_command(path, ["iptables-legacy", "-L", "-n"], probes=relay) == 0
+    rows = Recorder(relay, tmp_path).opened(path, full=False).exchanges
+    gets = rows[rows["channel"] == "getsockopt"]
+    assert len(gets) == 2
+    assert gets["copy_ns"].notna().all()
+    assert gets["unexplained_ns"].eq(0).all()
+
+
+def test_the_breakpoint_needs_no_module(breakpoint_probes: Probes, tmp_path: Path) -> None:
+    """It sees where a copy begins and how large it is; the end stays unknown, and says so."""
+    path = tmp_path / "iptables"
+    status = record_command(path, ["iptables-legacy", "-L", "-n"], probes=breakpoint_probes)
+    assert status == 0
+    rows = Recorder(breakpoint_probes, tmp_path).opened(path, full=False).exchanges
+    gets = rows[rows["channel"] == "getsockopt"]
+    assert len(gets) == 2
+    assert (gets["copied_bytes"] > 0).all()
+    assert gets["handler_ns"].notna().all()
+    assert gets["copy_ns"].isna().all()
+    assert (gets["unexplained_ns"] > 0).all()
+
+
+def test_a_filtered_out_process_leaves_no_record(recorder: Recorder) -> None:
+    with recorder() as handle:
+        subprocess.run(["true"], check=True)
+    assert handle.run.exchanges.empty
