@@ -21,10 +21,11 @@ test: lint ## lint, unit tests and lab tests here, kernel tests in the guest
 	$(VENV)/pytest
 	$(VENV)/tracer lab --timeout 1500 -- pytest -p no:cacheprovider tests/kernel
 
-lint: setup ## ruff and mypy, as CI runs them
+lint: setup ## ruff, mypy and checkpatch, as CI runs them
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
+	$(MAKE) -s -C kmod check CHECKPATCH="$$(scripts/checkpatch)"
 
 lab: setup ## a root shell in the guest (COMMAND='...' runs that instead)
 	$(VENV)/tracer lab -- sh -c '$(or $(COMMAND),exec sh -i)'

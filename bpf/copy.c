@@ -72,8 +72,13 @@ int on_copy_relay(struct bpf_raw_tracepoint_args *ctx)
 	return user_copy(ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 }
 
+/* The head of struct bpf_perf_event_data; its header alone would double the compile time. */
+struct breakpoint_context {
+	struct pt_regs regs;
+};
+
 /* Entry only: _copy_to_user(to, from, size); a duration of 0 says so. */
-int on_copy_breakpoint(struct bpf_perf_event_data *ctx)
+int on_copy_breakpoint(struct breakpoint_context *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
 

@@ -126,6 +126,7 @@ static inline struct frame *pop(struct thread *thread, u8 point)
 	struct frame *frame;
 	int i;
 
+#pragma clang loop unroll(disable)
 	for (i = 0; i < MAX_DEPTH; i++) {
 		frame = frame_at(thread, --depth);
 		if (!frame)

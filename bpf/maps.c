@@ -5,7 +5,6 @@
  * are given on the compiler's command line by tracer/attach/probes.py.
  */
 #include <uapi/linux/ptrace.h>
-#include <uapi/linux/bpf_perf_event.h>
 
 #define MAX_DEPTH 8	/* a power of two: frame_at() masks with it */
 #define AF_NETLINK 16

@@ -53,6 +53,7 @@ static inline void emit_messages(struct thread *thread, struct frame *first, int
 
 	read_header(&header, data);
 	at = ALIGN_NLMSG(header.len);
+#pragma clang loop unroll(disable)
 	for (i = 1; i < MAX_MESSAGES; i++) {
 		if (header.len < sizeof(header) || at + sizeof(header) > room)
 			return;

@@ -47,8 +47,9 @@ ENTRY(__sys_recvfrom) { return syscall_enter(TRACER_SYS_RECVFROM, ARG(__sys_recv
 RETURN(__sys_recvfrom) { return syscall_return(TRACER_SYS_RECVFROM, (s32)RETVAL(__sys_recvfrom)); }
 ENTRY(__sys_recvmsg) { return syscall_enter(TRACER_SYS_RECVMSG, ARG(__sys_recvmsg, 2)); }
 RETURN(__sys_recvmsg) { return syscall_return(TRACER_SYS_RECVMSG, (s64)RETVAL(__sys_recvmsg)); }
-ENTRY(__sys_recvmmsg) { return syscall_enter(TRACER_SYS_RECVMMSG, ARG(__sys_recvmmsg, 3)); }
-RETURN(__sys_recvmmsg) { return syscall_return(TRACER_SYS_RECVMMSG, (s32)RETVAL(__sys_recvmmsg)); }
+/* __sys_recvmmsg is inlined into its system calls. */
+ENTRY(do_recvmmsg) { return syscall_enter(TRACER_SYS_RECVMMSG, ARG(do_recvmmsg, 3)); }
+RETURN(do_recvmmsg) { return syscall_return(TRACER_SYS_RECVMMSG, (s32)RETVAL(do_recvmmsg)); }
 ENTRY(sock_read_iter) { return syscall_enter(TRACER_SYS_READ, 0); }
 RETURN(sock_read_iter) { return syscall_return(TRACER_SYS_READ, (s64)RETVAL(sock_read_iter)); }
 

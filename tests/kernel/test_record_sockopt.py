@@ -86,7 +86,7 @@ def test_errors_are_rows(recorder: Recorder) -> None:
 
 
 def test_kprobes_and_the_relay(relay: Probes, tmp_path: Path) -> None:
-    """The relay is armed while its probe is attached, and its copies lie inside the module's own."""
+    """The relay is armed while its probe is attached; its copies lie inside the module's own."""
     assert "_copy_to_user" in KPROBES.read_text()
     recorder = Recorder(relay, tmp_path)
     with recorder() as handle, SockoptClient() as client:

@@ -51,6 +51,9 @@ def module_loaded() -> bool:
 def checks() -> Iterator[Check]:
     """Every check, in the order in which a user would mend them."""
     yield Check("root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root")
+    yield _kprobes()
+    yield _tracing_directory()
+    yield _types()
     yield _kernel_headers()
     yield Check(
         "bcc",
@@ -58,9 +61,6 @@ def checks() -> Iterator[Check]:
         "found" if importlib.util.find_spec("bcc") else "not importable by this Python",
         f"apt install {BCC_PACKAGE}, and use a venv of /usr/bin/python3 with system site packages",
     )
-    yield _kprobes()
-    yield _tracing_directory()
-    yield _types()
     yield Check(
         "modules",
         Path("/proc/modules").exists(),

@@ -152,12 +152,14 @@ class Probes:
         probed = [f for f in FUNCTIONS if self.plan.functions[f.name] == KPROBE]
         try:
             for function in probed:
-                self._bpf.attach_kprobe(event=function.name, fn_name=f"entry_{function.name}")
+                self._bpf.attach_kprobe(
+                    event=function.name.encode(), fn_name=f"entry_{function.name}".encode()
+                )
             for function in probed:
                 if function.returns:
                     self._bpf.attach_kretprobe(
-                        event=function.name,
-                        fn_name=f"return_{function.name}",
+                        event=function.name.encode(),
+                        fn_name=f"return_{function.name}".encode(),
                         maxactive=_maxactive(function),
                     )
         except Exception as error:

@@ -41,7 +41,7 @@ FUNCTIONS = (
     Function("sock_write_iter", "write", blocks=True),
     Function("__sys_recvfrom", "recvfrom", blocks=True, needed=True),
     Function("__sys_recvmsg", "recvmsg", blocks=True, needed=True),
-    Function("__sys_recvmmsg", "recvmmsg", blocks=True),
+    Function("do_recvmmsg", "recvmmsg", blocks=True),
     Function("sock_read_iter", "read", blocks=True),
     Function("__sys_setsockopt", "setsockopt", needed=True),
     Function("__sys_getsockopt", "getsockopt", needed=True),

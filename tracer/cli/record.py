@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tracer.attach import doctor
 from tracer.cli.progress import note, step
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -103,6 +104,8 @@ def command(
     """
     if bool(argv) == (pid is not None):
         raise click.UsageError("give either a command after -- or a process with -p")
+    # Before the import of BCC, which may be what is missing.
+    doctor.require()
     from tracer.record import record_command, record_process
     from tracer.session import Options
 

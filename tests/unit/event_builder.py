@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Small recordings made by hand: nested calls, and a user's log around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from properties import check_partition, check_sums
+
+from tracer.correlate.exchanges import correlate
+from tracer.correlate.pieces import STAGES
+from tracer.event import KIND_MESSAGE, KIND_SPAN, NETLINK, TO_KERNEL, TO_USER
+from tracer.recording import SCHEMAS
+
+#: The program of every scene: process and first thread, its port id, its protocol.
+PID, PORT, PROTO, NETNS = 100, 100, 30, 4026531840
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+MSG_PEEK = 2
+NLM_F_ACK, NLM_F_DUMP = 0x4, 0x300
+
+
+@dataclass(frozen=True)
+class Played:
+    """What correlation made of a scene; as much of a Run as the properties need."""
+
+    exchanges: pd.DataFrame
+    stages: pd.DataFrame
+    disordered: int
+    unread: int
+
+    @property
+    def only(self) -> pd.Series:
+        """The one exchange that there is."""
+        assert len(self.exchanges) == 1, self.exchanges.to_string()
+        return self.exchanges.iloc[0]
+
+
+def stages_of(exchange: pd.Series) -> dict[str, int]:
+    """The stages that were observed, and what is left over: name -> ns."""
+    seen = {s: int(exchange[f"{s}_ns"]) for s in STAGES if pd.notna(exchange[f"{s}_ns"])}
+    return seen | {"unexplained": int(exchange["unexplained_ns"])}
+
+
+class Scene:
+    """Collects events, by nesting, and entries of the user's log. Times are in ns."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+        self._sends: list[dict[str, Any]] = []
+        self._tasks: list[dict[str, Any]] = []
+        self._socks: dict[tuple[int, ...], int] = {}
+        self._open: dict[int, int] = {}
+
+    @contextmanager
+    def call(self, point: str, start: int, end: int, **fields: Any) -> Iterator[None]:
+        """A call around what happens in the ``with`` block."""
+        tid = fields.get("tid", PID)
+        self._open[tid] = self._open.get(tid, 0) + 1
+        yield
+        self._open[tid] -= 1
+        self.span(point, start, end, **fields)
+
+    def span(self, point: str, start: int, end: int | None = None, **fields: Any) -> None:
+        """A call with nothing of interest in it, or an instant when ``end`` is left out."""
+        row: dict[str, Any] = dict.fromkeys(SCHEMAS["events"].names, 0)
+        row |= {"start_ns": start, "end_ns": start if end is None else end, "point": point}
+        row |= {"kind": KIND_SPAN, "tid": PID, "tgid": PID, "sock": -1, "skb": -1}
+        if point in NETLINK:
+            row |= {"proto": PROTO, "portid": PORT, "netns": NETNS}
+        row |= fields
+        row["depth"] = fields.get("depth", self._open.get(row["tid"], 0))
+        if point in NETLINK and row["portid"]:
+            key = (row["netns"], row["proto"], row["portid"])
+            row["sock"] = self._socks.setdefault(key, len(self._socks))
+        self._events.append(row)
+
+    def further(self, start: int, seq: int, **fields: Any) -> None:
+        """One further message of the buffer of the netlink_unicast that is open."""
+        fields = {"kind": KIND_MESSAGE, "direction": TO_KERNEL, "seq": seq, "skb": 0} | fields
+        self.span("netlink_unicast", start, **fields)
+
+    def to_kernel(self, start: int, end: int, seq: int, **fields: Any) -> Any:
+        """The netlink_unicast of a request."""
+        fields = {"direction": TO_KERNEL, "seq": seq, "skb": 0, "type": 0x10, "size": 64} | fields
+        return self.call("netlink_unicast", start, end, **fields)
+
+    def queue(self, at: int, seq: int, skb: int, **fields: Any) -> None:
+        """A message is queued on the program's socket."""
+        self.span("__netlink_sendskb", at, seq=seq, skb=skb, **({"size": 32} | fields))
+
+    def reply(self, start: int, at: int, end: int, seq: int, skb: int, **fields: Any) -> None:
+        """The netlink_unicast of an answer, which queues it at ``at``."""
+        with self.call(
+            "netlink_unicast", start, end, direction=TO_USER, seq=seq, skb=skb, **fields
+        ):
+            self.queue(at, seq, skb, **fields)
+
+    def receive(self, start: int, copy: tuple[int, int], end: int, skb: int, **fields: Any) -> None:
+        """A recvmsg with its copy; ``flags`` are those of the call."""
+        who = {name: fields[name] for name in ("tid", "tgid") if name in fields}
+        with self.call("recvmsg", start, end, flags=fields.pop("flags", 0), **who):
+            self.span("skb_copy_datagram_iter", *copy, skb=skb, **({"size": 32} | fields))
+
+    def log(self, kind: int, begin: int, end: int, **fields: Any) -> None:
+        """An entry of the user's log: kind 0 send, 1 receive, 2 call."""
+        row: dict[str, Any] = dict.fromkeys(SCHEMAS["sends"].names, 0)
+        row |= {"begin_ns": begin, "end_ns": end, "kind": kind, "tid": PID, "tgid": PID}
+        if kind != 2:
+            row |= {"portid": PORT, "proto": PROTO}
+        self._sends.append(row | {"size": 64} | fields)
+
+    def task(self, start: int, tid: int, comm: str) -> None:
+        """A task record: from now on thread ``tid`` is called ``comm``."""
+        row = {"start_ns": start, "tid": tid, "tgid": PID, "ppid": 1, "netns": NETNS, "comm": comm}
+        self._tasks.append(row)
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """``events``, ``sends`` and ``tasks`` with the types of a recording."""
+        rows = {"events": self._events, "sends": self._sends, "tasks": self._tasks}
+        return {kind: _typed(kind, rows[kind]) for kind in rows}
+
+    def play(self, seed: int | None = None) -> Played:
+        """Correlate the scene, its events in a random order with a ``seed``; check what must hold.
+
+        The order of the ring is that of the ends of calls on many CPUs: nothing may
+        depend on it.
+        """
+        frames = self.frames()
+        if seed is not None:
+            frames["events"] = frames["events"].sample(frac=1, random_state=seed)
+            frames["events"] = frames["events"].reset_index(drop=True)
+        result = correlate(**frames, meta={})
+        played = Played(result.exchanges, result.stages, result.disordered, result.unread)
+        check_sums(played)
+        check_partition(played)
+        return played
+
+
+def _typed(kind: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = {}
+    for field in SCHEMAS[kind]:
+        values = [row[field.name] for row in rows]
+        if field.name == "point":
+            columns[field.name] = pd.Categorical(values)
+        elif field.name == "comm":
+            columns[field.name] = pd.Series(values, dtype="str")
+        else:
+            columns[field.name] = np.array(values, field.type.to_pandas_dtype())
+    return pd.DataFrame(columns)
+
+
+def round_trip(scene: Scene, at: int = 0, seq: int = 1, skb: int = 1, **fields: Any) -> None:
+    """A request to msgchan and its answer, logged, in stages of known length.
+
+    encode 10, send_entry 20, deliver 30, handler 100, reply 25, queue 60, wake 15,
+    copy 8, recv_exit 12, decode 20; the send call returns 35 after the answer lay
+    in the queue; 300 in all.
+    """
+    token = fields.pop("token", 7)
+    who = {name: fields[name] for name in ("tid", "portid") if name in fields}
+    thread = {name: fields[name] for name in ("tid",) if name in fields}
+    scene.log(0, at, at + 222, seq=seq, token=token, **who)
+    with scene.call("sendto", at + 10, at + 220, **thread):
+        with scene.to_kernel(at + 30, at + 215, seq, **fields):
+            handler = {"token": token, "seq": seq, "proto": 2}
+            scene.span("msgchan_handler", at + 60, at + 160, **who, **handler)
+            scene.reply(at + 170, at + 185, at + 200, seq, skb, type=0x20, **fields)
+    scene.log(1, at + 240, at + 300, seq=seq, **who)
+    scene.receive(at + 245, (at + 260, at + 268), at + 280, skb, seq=seq, **fields)
+
+
+ROUND_TRIP = {
+    "encode": 10, "send_entry": 20, "deliver": 30, "handler": 100, "reply": 25, "queue": 60,
+    "wake": 15, "copy": 8, "recv_exit": 12, "decode": 20, "unexplained": 0,
+}  # fmt: skip
