@@ -16,6 +16,7 @@
 #include "msgchan_trace.h"
 
 #define RELAY_TGIDS	16
+#define RELAY_GENERATIONS	16	/* of ancestors that are looked up in the list */
 #define RELAY_ACTIVE	256	/* copies at once: a copy sleeps where it faults a page in */
 
 /* Replaced as a whole, so that a change never opens the filter for a moment. */
@@ -80,7 +81,7 @@ static const struct kernel_param_ops relay_tgid_ops = {
 module_param_cb(relay_tgid, &relay_tgid_ops, NULL, 0644);
 __MODULE_PARM_TYPE(relay_tgid, "array of int");
 MODULE_PARM_DESC(relay_tgid,
-		 "Process ids (at most 16, of the initial pid namespace) whose copies to user space, and whose children's, the tracepoint msgchan:copy_to_user reports; empty (default): everybody's");
+		 "Process ids (at most 16, of the initial pid namespace) whose copies to user space, and whose descendants', the tracepoint msgchan:copy_to_user reports; empty (default): everybody's");
 
 #if defined(CONFIG_KRETPROBES) && defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
 
@@ -108,10 +109,17 @@ static bool relay_wants_current(void)
 {
 	/* A probe's handler runs with preemption off, which holds RCU. */
 	const struct relay_filter *filter = rcu_dereference_sched(relay_filter);
+	const struct task_struct *task = current;
+	int i;
 
-	return !filter || !filter->count ||
-	       relay_lists(filter, current->tgid) ||
-	       relay_lists(filter, rcu_dereference_sched(current->real_parent)->tgid);
+	if (!filter || !filter->count)
+		return true;
+	for (i = 0; i < RELAY_GENERATIONS && task->tgid > 1; i++) {
+		if (relay_lists(filter, task->tgid))
+			return true;
+		task = rcu_dereference_sched(task->real_parent);
+	}
+	return false;
 }
 
 NOKPROBE_SYMBOL(relay_wants_current);

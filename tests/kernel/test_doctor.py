@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 Tracer = Callable[..., "subprocess.CompletedProcess[str]"]
-BCC = Path("/usr/lib/python3/dist-packages/bcc")
+BCC = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
 HEADERS = Path("/lib/modules") / os.uname().release / "build"
 KPROBE = Path("/sys/bus/event_source")
 

@@ -55,10 +55,11 @@ def checks() -> Iterator[Check]:
     yield _tracing_directory()
     yield _types()
     yield _kernel_headers()
+    bindings = _importable("bcc")
     yield Check(
         "bcc",
-        importlib.util.find_spec("bcc") is not None,
-        "found" if importlib.util.find_spec("bcc") else "not importable by this Python",
+        bindings,
+        "found" if bindings else "not importable by this Python",
         f"apt install {BCC_PACKAGE}, and use a venv of /usr/bin/python3 with system site packages",
     )
     yield Check(
@@ -142,6 +143,12 @@ def symbol_address(name: str) -> int:
         if symbol == name:
             return int(address, 16)
     return 0
+
+
+def _importable(package: str) -> bool:
+    """Whether the package is there; a directory without code does not count."""
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 def _kernel_headers() -> Check:

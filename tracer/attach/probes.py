@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ MAX_PORTS = 4096
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 _TRACED_FRESH = 2
+_RELAY_FILTER = Path("/sys/module/msgchan/parameters/relay_tgid")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Probes:
         flags = compiler_flags(plan, Btf.of_running_kernel(), ring_bytes // page, protocols)
         self.plan = plan
         self._breakpoints: list[int] = []
+        self._relayed: set[int] = set()
         try:
             self._bpf: Any = bcc.BPF(text=program_text(), cflags=flags)
         except Exception as error:
@@ -189,6 +192,9 @@ class Probes:
             seen |= found
         if self.plan.copy == BREAKPOINT:
             self._attach_breakpoint(tgid)
+        elif self.plan.copy == RELAY:
+            self._relayed.add(tgid)
+            _change_relay_filter(lambda listed: listed | {tgid})
 
     def trace_port(self, proto: int, portid: int, tgid: int) -> None:
         """Trace what is sent to a netlink socket that was bound before we attached."""
@@ -266,6 +272,9 @@ class Probes:
         running = sum(1 for _key, thread in threads.items() if thread.traced)
         threads.clear()
         self._bpf["ports"].clear()
+        if self._relayed:
+            _change_relay_filter(lambda listed: listed - self._relayed)
+            self._relayed.clear()
         return running
 
     def forget(self) -> None:
@@ -278,8 +287,22 @@ class Probes:
 
     def close(self) -> None:
         """Detach everything and free the maps."""
+        self.stop_tracing()
         self.ring.close()
         self._bpf.cleanup()
+
+
+def _change_relay_filter(change: Callable[[set[int]], set[int]]) -> None:
+    """Whose copies the module's relay reports: theirs and their descendants'; "": everybody's."""
+    listed = {int(tgid) for tgid in _RELAY_FILTER.read_text().strip().split(",") if tgid}
+    try:
+        _RELAY_FILTER.write_text(",".join(map(str, sorted(change(listed)))) + "\n")
+    except OSError as error:
+        raise TracerError(
+            "cannot tell msgchan's relay whom to report",
+            f"{_RELAY_FILTER}: {error.strerror}",
+            "end other recordings that use --copy relay: it takes 16 processes",
+        ) from error
 
 
 def _maxactive(function: Function) -> int:
