@@ -72,7 +72,7 @@ RETURN(do_select) { return syscall_return(TRACER_SYS_POLL, (s32)RETVAL(do_select
 ENTRY(do_epoll_wait) { return syscall_enter(TRACER_SYS_POLL, 0); }
 RETURN(do_epoll_wait) { return syscall_return(TRACER_SYS_POLL, (s32)RETVAL(do_epoll_wait)); }
 
-/* Which netlink socket a poll is about; type counts the sockets it asked. */
+/* Which netlink socket a poll is about: of several the one it asked last. */
 static inline int datagram_poll_enter(int typed, u64 sock)
 {
 	struct thread *thread = traced_thread();

@@ -84,7 +84,8 @@ class Decoder:
         if records.dtype != EVENT_DTYPE:
             raise UnknownRecordError(f"records of {records.dtype}, expected {EVENT_DTYPE}")
         kind, point = records["kind"], records["point"]
-        odd = np.flatnonzero((kind == 0) | (kind > KIND_TASK) | (point >= len(POINTS)))
+        named = np.where(kind == KIND_TASK, point == 0, (point > 0) & (point < len(POINTS)))
+        odd = np.flatnonzero((kind == 0) | (kind > KIND_TASK) | ~named)
         if odd.size:
             at = int(odd[0])
             raise UnknownRecordError(f"record {at}: kind {kind[at]}, point {point[at]}")

@@ -155,8 +155,10 @@ def _logged(
         if calls or there:
             yield _line(f"{channel} calls", "user's log", calls, f"nf_{channel}", there, slack=cut)
     received = int(((sends["kind"] == RECEIVE) & (sends["size"] > 0)).sum())
-    held = received - correlation.unread
+    held = received - correlation.unseen
     yield _line("receives", "user's log", received, "receive calls", held, slack=cut)
+    unlogged = correlation.unlogged
+    yield _line("reads nobody logged", "kernel", unlogged, "none expected", 0, slack=cut)
 
 
 def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:

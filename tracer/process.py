@@ -66,7 +66,13 @@ class Command(Watched):
 
     def release(self) -> None:
         """Let the child execute the command; TracerError when that fails."""
-        os.write(self._gate, b"\n")
+        try:
+            os.write(self._gate, b"\n")
+        except BrokenPipeError as error:
+            self.abandon()
+            raise TracerError(
+                f"cannot run {self.argv[0]}", "it was ended before it started", "record it again"
+            ) from error
         os.close(self._gate)
         with os.fdopen(self._failed, "rb") as failed:
             code = failed.read()

@@ -27,6 +27,16 @@ class RingError(RuntimeError):
     """The ring holds bytes that no version of our probes writes."""
 
 
+def _describe(length: int) -> str:
+    size = length & ~int(_DISCARD)
+    if length & int(_DISCARD):
+        return f"discarded ring record of {size} bytes: our probes never discard one"
+    return (
+        f"ring record of {size} bytes, expected {EVENT_DTYPE.itemsize}: "
+        "probes and tracer/event.py are of different versions"
+    )
+
+
 class Ring:
     """Reader of one ``BPF_MAP_TYPE_RINGBUF`` whose records are all ``EVENT_DTYPE``.
 
@@ -55,22 +65,18 @@ class Ring:
         Stops before a record that a CPU is still writing; the next call has it.
         """
         position = int(self._consumer[0])
-        count = self.pending // _RECORD.itemsize
-        block = np.ndarray(count, _RECORD, self._data.data, position % self.size)
-        length = block["length"].copy()
-        unfinished = np.flatnonzero(length & _BUSY)
+        start = position % self.size
+        room = self.pending // _RECORD.itemsize * _RECORD.itemsize
+        # A copy, so that no view of the ring outlives this call.
+        block = self._data[start : start + room].copy().view(_RECORD)
+        unfinished = np.flatnonzero(block["length"] & _BUSY)
         if unfinished.size:
-            count = int(unfinished[0])
-            length = length[:count]
-        if (length != EVENT_DTYPE.itemsize).any():
-            odd = int(length[length != EVENT_DTYPE.itemsize][0])
-            raise RingError(
-                f"ring record of {odd & ~int(_DISCARD)} bytes, expected {EVENT_DTYPE.itemsize}: "
-                "probes and tracer/event.py are of different versions"
-            )
-        events = block["event"][:count].copy()
-        self._consumer[0] = position + count * _RECORD.itemsize
-        return events
+            block = block[: unfinished[0]]
+        wrong = np.flatnonzero(block["length"] != EVENT_DTYPE.itemsize)
+        if wrong.size:
+            raise RingError(_describe(int(block["length"][wrong[0]])))
+        self._consumer[0] = position + block.size * _RECORD.itemsize
+        return block["event"].copy()
 
     def close(self) -> None:
         """Unmap the ring."""

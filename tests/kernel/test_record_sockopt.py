@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import errno
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from conftest import Recorder, attached
 
 from tracer.attach.probes import Probes
+from tracer.clients.netlink import MsgchanSocket, Request
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
 from tracer.record import record_command
@@ -101,6 +105,34 @@ def test_kprobes_and_the_relay(relay: Probes, tmp_path: Path) -> None:
     assert {row["site"] for row in handle.run.meta["plan"] if row["point"] == "sendto"} == {
         "kprobe"
     }
+
+
+def test_kretprobes_return_for_every_reader_that_waits(relay: Probes, tmp_path: Path) -> None:
+    """More readers wait in recvfrom at once than BCC's default has instances for."""
+    readers = 29
+    with Recorder(relay, tmp_path)() as handle, ExitStack() as stack:
+        socks = [stack.enter_context(MsgchanSocket()) for _ in range(readers)]
+        threads = [threading.Thread(target=sock.receive) for sock in socks]
+        for thread in threads:
+            thread.start()
+        _await_all_in_recvfrom(threads)
+        for number, sock in enumerate(socks):
+            sock.send_request(Request(Op.ECHO, token=number + 1))
+        for thread in threads:
+            thread.join()
+    rows = handle.run.exchanges
+    assert len(rows) == readers
+    assert rows["status"].eq("ok").all()
+    assert rows["queue_ns"].eq(0).all(), "they all waited"
+
+
+def _await_all_in_recvfrom(threads: list[threading.Thread]) -> None:
+    """Until each sleeps in recvfrom (x86-64's system call 45)."""
+    deadline = time.monotonic() + 30
+    for thread in threads:
+        call = Path(f"/proc/self/task/{thread.native_id}/syscall")
+        while call.read_text().split()[0] != "45":
+            assert time.monotonic() < deadline
 
 
 def test_the_relay_sees_handlers_that_are_not_ours(relay: Probes, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class Scene:
             frames["events"] = frames["events"].sample(frac=1, random_state=seed)
             frames["events"] = frames["events"].reset_index(drop=True)
         result = correlate(**frames, meta={})
-        played = Played(result.exchanges, result.stages, result.disordered, result.unread)
+        played = Played(result.exchanges, result.stages, result.disordered, result.unseen)
         check_sums(played)
         check_partition(played)
         return played
@@ -165,11 +165,10 @@ def round_trip(scene: Scene, at: int = 0, seq: int = 1, skb: int = 1, **fields: 
     who = {name: fields[name] for name in ("tid", "portid") if name in fields}
     thread = {name: fields[name] for name in ("tid",) if name in fields}
     scene.log(0, at, at + 222, seq=seq, token=token, **who)
-    with scene.call("sendto", at + 10, at + 220, **thread):
-        with scene.to_kernel(at + 30, at + 215, seq, **fields):
-            handler = {"token": token, "seq": seq, "proto": 2}
-            scene.span("msgchan_handler", at + 60, at + 160, **who, **handler)
-            scene.reply(at + 170, at + 185, at + 200, seq, skb, type=0x20, **fields)
+    unicast = scene.to_kernel(at + 30, at + 215, seq, **fields)
+    with scene.call("sendto", at + 10, at + 220, **thread), unicast:
+        scene.span("msgchan_handler", at + 60, at + 160, token=token, seq=seq, proto=2, **who)
+        scene.reply(at + 170, at + 185, at + 200, seq, skb, type=0x20, **fields)
     scene.log(1, at + 240, at + 300, seq=seq, **who)
     scene.receive(at + 245, (at + 260, at + 268), at + 280, skb, seq=seq, **fields)
 

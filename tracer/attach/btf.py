@@ -40,9 +40,14 @@ class Btf:
             raise _unreadable(str(error)) from error
         if magic != _MAGIC:
             raise _unreadable(f"magic {magic:#x}, expected {_MAGIC:#x}")
+        if len(data) < hdr_len + max(type_off + type_len, str_off + str_len):
+            raise _unreadable(f"it ends too early: {len(data)} bytes")
         self._types = data[hdr_len + type_off : hdr_len + type_off + type_len]
         self._strings = data[hdr_len + str_off : hdr_len + str_off + str_len]
-        self._structs, self._functions, self._at = self._index()
+        try:
+            self._structs, self._functions, self._at = self._index()
+        except (struct.error, ValueError) as error:
+            raise _unreadable(f"it ends too early: {error}") from error
 
     @classmethod
     def of_running_kernel(cls) -> Btf:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tracer.correlate.columns import NONE, events_of, latest, take
+from tracer.correlate.columns import NONE, Events, events_of, latest, take
 from tracer.correlate.names import netlink_names, sockopt_names
-from tracer.correlate.netlink import answers_of
+from tracer.correlate.netlink import Answers, answers_of, receive_entries
 from tracer.correlate.notify import notify_exchanges
 from tracer.correlate.pieces import STAGES, Pieces
 from tracer.correlate.request import peer_exchanges, request_exchanges
@@ -29,13 +29,15 @@ class Correlation:
     """The frames, and what the ledger needs to know of how they came about.
 
     ``disordered`` counts exchanges whose boundaries were out of order (their stages
-    are NA); ``unread`` are receives of the log that no observed receive call holds.
+    are NA); ``unseen`` receives of the log that no observed receive call lies in;
+    ``unlogged`` messages that a process which keeps a log read without logging it.
     """
 
     exchanges: pd.DataFrame
     stages: pd.DataFrame
     disordered: int
-    unread: int
+    unseen: int
+    unlogged: int
 
 
 def correlate(
@@ -65,7 +67,7 @@ def correlate(
     exchanges["comm"] = _comm(exchanges, tasks)
     stages = _joined(blocks).table()
     exchanges, stages, disordered = _assemble(exchanges, stages)
-    return Correlation(exchanges, stages, disordered, _unread(user, blocks))
+    return Correlation(exchanges, stages, disordered, *_receives(kernel, user, answers))
 
 
 def _unmatched_sends(user: Sends, blocks: list[Block]) -> Block:
@@ -113,11 +115,13 @@ def _mark_unlogged(blocks: list[Block], user: Sends) -> None:
         block.status[unlogged] = "unmatched_kernel"
 
 
-def _unread(user: Sends, blocks: list[Block]) -> int:
-    used = np.zeros(user.begin_ns.size, np.bool_)
-    for block in blocks:
-        used[block.receive[block.receive >= 0]] = True
-    return int((~used & (user.kind == RECEIVE) & (user.size > 0)).sum())
+def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[int, int]:
+    """Logged receives that were not seen, and messages read that were not logged."""
+    entry = receive_entries(user, kernel, answers, np.arange(answers.queued.size))
+    logged = np.flatnonzero((user.kind == RECEIVE) & (user.size > 0))
+    reader = kernel.take("tgid", answers.receive)
+    unlogged = (answers.receive >= 0) & (entry < 0) & np.isin(reader, np.unique(user.tgid))
+    return int((~np.isin(logged, entry)).sum()), int(unlogged.sum())
 
 
 def _names(blocks: list[Block], meta: dict[str, Any]) -> list[npt.NDArray[np.object_]]:
@@ -172,6 +176,12 @@ def _assemble(
     exchanges: pd.DataFrame, stages: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Sum the pieces into columns, take out what is out of order, sort by start."""
+    # What was lost can leave a piece behind the last boundary that the channel knew of.
+    last = exchanges["start_ns"].to_numpy() + exchanges["total_ns"].to_numpy()
+    np.maximum.at(
+        last, stages["exchange"].to_numpy(), (stages["start_ns"] + stages["dur_ns"]).to_numpy()
+    )
+    exchanges["total_ns"] = last - exchanges["start_ns"]
     bad = np.unique(stages["exchange"].to_numpy()[stages["dur_ns"].to_numpy() < 0])
     stages = stages[~stages["exchange"].isin(bad)]
     owner = stages["exchange"].to_numpy()

@@ -36,7 +36,7 @@ from tracer.event import (
 )
 
 MSG_PEEK = 0x2
-NLM_F_ACK, NLM_F_DUMP = 0x4, 0x300
+NLM_F_ACK = 0x4
 NLMSG_ERROR = 2
 
 
@@ -168,6 +168,20 @@ def _receivers(events: Events, unicast: Ints, is_first: Mask) -> Ints:
     return np.where(is_first, found, NONE)
 
 
+def is_dump_request(events: Events, requests: Requests) -> Mask:
+    """Requests that the kernel answered by ``netlink_dump``.
+
+    Seen, not read from the flags: the bits of NLM_F_DUMP mean replace and exclusive
+    in a request that creates something.
+    """
+    first = ancestor(
+        events,
+        np.flatnonzero(events.at("netlink_dump")),
+        events.at("netlink_unicast") & (events.direction == TO_KERNEL),
+    )
+    return np.isin(requests.unicast, first[first >= 0])
+
+
 def _equal(left: Ints, right: Ints) -> Ints:
     """For each left key the row of the first equal right key, else NONE."""
     if right.size == 0:
@@ -194,7 +208,6 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
         events.take("start_ns", requests.arrival),
         events.start_ns[requests.unicast],
     )
-    asks_dump = (events.flags[requests.message] & NLM_F_DUMP) != 0
     message, queued = requests.message, answers.queued
     later = is_dump & (direct < 0)
     scope = np.where(later, NONE, direct)
@@ -202,7 +215,7 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
     inside = (events.sock[message], events.seq[message], requests.unicast)
     here, there = joint_keys(left, inside)
     found = latest(here, events.start_ns[queued], there, begun)
-    of_dump = np.flatnonzero(asks_dump)
+    of_dump = np.flatnonzero(is_dump_request(events, requests))
     here, there = joint_keys(
         (events.sock[queued], events.seq[queued]),
         (events.sock[message[of_dump]], events.seq[message[of_dump]]),
@@ -242,9 +255,10 @@ def parts_of(events: Events, requests: Requests, answers: Answers, match: Ints) 
     answer, request = answer[order], request[order]
     number = rank(request)
     flags = events.flags[requests.message[request]]
+    dump = is_dump_request(events, requests)[request]
     is_error = events.type[answers.queued[answer]] == NLMSG_ERROR
     is_last = _last_of_dump(events, answers.source[answer])
-    dump, ack = (flags & NLM_F_DUMP) != 0, (flags & NLM_F_ACK) != 0
+    ack = (flags & NLM_F_ACK) != 0
     completes = np.where(dump, is_last | is_error, np.where(ack, is_error, number == 0))
     after = np.zeros(request.size, np.bool_)
     if request.size:

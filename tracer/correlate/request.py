@@ -8,12 +8,12 @@ import numpy as np
 from tracer.correlate.columns import NONE, Events, Ints, Mask, among, ancestor, take
 from tracer.correlate.netlink import (
     NLM_F_ACK,
-    NLM_F_DUMP,
     Answers,
     Parts,
     Requests,
     Way,
     add_way,
+    is_dump_request,
     match_answers,
     parts_of,
     receive_entries,
@@ -71,7 +71,7 @@ def peer_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Bloc
     queued[row] = 1
     block.columns["replies"] = queued
     block.columns["errno"] = _send_errno(events, requests)
-    block.columns["end_ns"] = last_seen(end, events.take("end_ns", requests.call))
+    block.columns["end_ns"] = np.where(end != NONE, end, events.take("end_ns", requests.call))
     block.status = np.where(
         block.columns["errno"] != 0, "error", np.where(read, "ok", "unanswered")
     ).astype(object)
@@ -183,9 +183,7 @@ def _ending(
     block.receive = np.full(size, NONE, np.int64)
     block.receive[exchange] = entry
     end = np.full(size, NONE, np.int64)
-    end[exchange] = last_seen(
-        events.start_ns[answers.queued[parts.answer[last]]], way.copied[last], returned, decoded
-    )
+    end[exchange] = last_seen(way.queued[last], way.copied[last], returned, decoded)
     block.columns["end_ns"] = np.where(
         end != NONE, end, last_seen(events.take("end_ns", requests.call), block.columns["start_ns"])
     )
@@ -235,8 +233,8 @@ def _judge(
     errno = np.where(carried > 0, carried, np.where(handled > 0, handled, 0))
     errno = np.where(errno > 0, errno, _send_errno(events, requests))
     block.columns["errno"] = errno
-    flags = events.flags[requests.message]
-    expects = (flags & (NLM_F_ACK | NLM_F_DUMP)) != 0
+    expects = (events.flags[requests.message] & NLM_F_ACK) != 0
+    expects |= is_dump_request(events, requests)
     answered = np.zeros(block.size, np.bool_)
     answered[match[used]] = True
     expects |= answered | _tried_to_answer(events, requests, block.size)

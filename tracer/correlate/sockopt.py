@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracer.correlate.columns import NONE, Events, Ints, ancestor, joint_keys, rank, take
+from tracer.correlate.columns import NONE, Events, Ints, Mask, ancestor, joint_keys, rank, take
 from tracer.correlate.pieces import Pieces
 from tracer.correlate.rows import Block, agree, first_seen, last_seen
 from tracer.correlate.user import CALL, Sends, entry_of_call
@@ -78,14 +78,13 @@ def _stages(
     begin = first_seen(events.take("start_ns", handler), events.start_ns[inner])
     block.pieces.add("encode", row, sends.take("begin_ns", block.send), called)
     block.pieces.add("entry", row, called, begin)
-    copy, owner = _copies(events, inner)
+    copy, owner, whole = _copies(events, inner)
     block.columns["copied_bytes"] = np.bincount(
         owner, weights=events.size[copy], minlength=block.size
     ).astype(np.int64)
     done = first_seen(events.take("end_ns", handler), events.end_ns[inner])
     number = rank(owner)
     start, end = events.start_ns[copy], events.end_ns[copy]
-    whole = end > start
     free = np.full(copy.size, NONE, np.int64)
     free[1:] = np.where(number[1:] > 0, end[:-1], NONE)
     free = np.where(number == 0, begin[owner], free)
@@ -101,8 +100,8 @@ def _stages(
     block.pieces.add("decode", row, returned, sends.take("end_ns", block.send))
 
 
-def _copies(events: Events, inner: Ints) -> tuple[Ints, Ints]:
-    """The copies inside each call and the row of their call, in order of time.
+def _copies(events: Events, inner: Ints) -> tuple[Ints, Ints, Mask]:
+    """The copies inside each call, the row of their call, and whether their end was seen.
 
     Where the module reports its own copies they count, else what was seen of
     ``_copy_to_user`` from outside.
@@ -119,4 +118,6 @@ def _copies(events: Events, inner: Ints) -> tuple[Ints, Ints]:
     copy = np.concatenate([own, seen[~np.isin(others, reported)]])
     owner = take(position, ancestor(events, copy, outer))
     order = np.lexsort((events.start_ns[copy], owner))
-    return copy[order], owner[order]
+    copy = copy[order]
+    whole = np.isin(copy, own) | (events.end_ns[copy] > events.start_ns[copy])
+    return copy, owner[order], whole

@@ -71,6 +71,7 @@ class Machine:
     def command(self, script: Path) -> list[str]:
         """The command line that boots this machine and runs ``script`` in it."""
         argv = [_tool("virtme-run"), "--kimg", str(self.image), "--mods", "auto", "--force-9p"]
+        argv += ["--name", "tracer-lab"]
         argv += ["--cpus", str(self.cpus), "--memory", self.memory]
         argv += [] if self.kvm else ["--disable-kvm"]
         argv += [f"--rwdir={self.shared}"]

@@ -152,9 +152,9 @@ def test_a_sink_ends_with_its_send_call() -> None:
 def test_a_bit_that_means_dump_only_to_get_requests() -> None:
     """NLM_F_EXCL of a NEW request has the value of NLM_F_MATCH: it asks for no dump."""
     scene = Scene()
-    with scene.call("sendto", 10, 200, ret=64):
-        with scene.to_kernel(20, 190, seq=1, type=16, proto=0, flags=0x601):
-            scene.span("netlink_rcv_skb", 30, seq=1, proto=0)
+    unicast = scene.to_kernel(20, 190, seq=1, type=16, proto=0, flags=0x601)
+    with scene.call("sendto", 10, 200, ret=64), unicast:
+        scene.span("netlink_rcv_skb", 30, seq=1, proto=0)
     assert scene.play().only["status"] == "ok"
 
 
@@ -215,8 +215,9 @@ def test_a_lost_receive_call_leaves_the_answer_unread() -> None:
 def peer_message(scene: Scene, send_end: int) -> None:
     """From the program to process 200 (port 200), which reads until 320."""
     receiver = {"tid": 200, "tgid": 200}
-    with scene.call("sendto", 10, send_end), scene.call(
-        "netlink_unicast", 20, send_end - 5, seq=1, skb=1, size=48, direction=TO_PEER
+    with (
+        scene.call("sendto", 10, send_end),
+        scene.call("netlink_unicast", 20, send_end - 5, seq=1, skb=1, size=48, direction=TO_PEER),
     ):
         scene.queue(40, 1, 1, portid=200)
     scene.receive(100, (110, 130), 160, 1, seq=1, portid=200, **receiver)

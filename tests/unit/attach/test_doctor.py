@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the doctor finds on machines made of temporary files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tracer.attach import doctor
+from tracer.attach.btf import Btf
+from tracer.attach.doctor import Check
+from tracer.errors import TracerError
+
+#: What no package mends comes before what one does.
+NAMES = ["root", "kprobes", "tracefs", "BTF", "kernel headers", "bcc", "modules", "msgchan"]
+NAMES += ["clock"]
+
+
+@pytest.fixture
+def tracefs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(doctor, "TRACEFS", (tmp_path / "missing", tmp_path))
+    listing = "netlink_unicast\nmsgchan_echo [msgchan]\n__sys_sendto\n"
+    (tmp_path / "available_filter_functions").write_text(listing)
+    return tmp_path
+
+
+def test_every_check_says_what_to_do() -> None:
+    checks = list(doctor.checks())
+    assert [check.name for check in checks] == NAMES
+    assert all(check.found and check.todo for check in checks)
+    assert {check.name for check in checks if not check.needed} == {"modules", "msgchan", "clock"}
+
+
+def test_require_names_the_first_needed_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [
+        Check("good", True, "there", "nothing"),
+        Check("nice", False, "not there", "ignore it", needed=False),
+        Check("kprobes", False, "built without them", "use another kernel"),
+        Check("BTF", False, "missing", "never said"),
+    ]
+    monkeypatch.setattr(doctor, "checks", lambda: iter(checks))
+    with pytest.raises(TracerError) as raised:
+        doctor.require()
+    assert str(raised.value) == "cannot record: kprobes: built without them; use another kernel"
+    assert raised.value.exit_status == 2
+
+
+def test_require_is_content_when_nothing_needed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Check("nice", False, "not there", "ignore it", needed=False)
+    monkeypatch.setattr(doctor, "checks", lambda: iter([check]))
+    doctor.require()
+
+
+def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(TracerError, match=r"^cannot record: root: uid 1000; run as root$"):
+        doctor.require()
+
+
+def test_no_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check = next(check for check in doctor.checks() if check.name == "bcc")
+    assert (check.ok, check.found) == (False, "not importable by this Python")
+    assert "apt install python3-bpfcc" in check.todo
+
+
+def test_no_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.uname", lambda: type("Name", (), {"release": "9.9.9-none"}))
+    check = next(check for check in doctor.checks() if check.name == "kernel headers")
+    assert not check.ok
+    assert check.found == "/lib/modules/9.9.9-none/build is missing"
+    assert check.todo == "apt install linux-headers-9.9.9-none"
+
+
+@pytest.mark.parametrize(
+    ("source", "ok"), [("tsc", True), ("kvm-clock", True), ("hpet", False), ("acpi_pm", False)]
+)
+def test_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, ok: bool) -> None:
+    (tmp_path / "current").write_text(f"{source}\n")
+    monkeypatch.setattr(doctor, "CLOCKSOURCE", tmp_path / "current")
+    check = next(check for check in doctor.checks() if check.name == "clock")
+    assert (check.ok, check.found, check.needed) == (ok, source, False)
+
+
+def test_an_unknown_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CLOCKSOURCE", tmp_path / "missing")
+    assert doctor.clock_source() == "unknown"
+
+
+def test_the_first_tracefs_that_can_trace_functions(tracefs: Path) -> None:
+    assert doctor.tracefs() == tracefs
+    (tracefs / "available_filter_functions").unlink()
+    assert doctor.tracefs() is None
+
+
+def test_without_tracefs_nothing_can_be_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "TRACEFS", ())
+    with pytest.raises(TracerError, match="mount -t tracefs tracefs /sys/kernel/tracing"):
+        doctor.offer()
+    check = next(check for check in doctor.checks() if check.name == "tracefs")
+    assert (check.ok, check.found) == (False, "no available_filter_functions")
+
+
+def test_the_offer(tracefs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_fentry", lambda read: ("because", frozenset({"named"})))
+    monkeypatch.setattr(doctor, "module_loaded", lambda: True)
+    monkeypatch.setattr(doctor, "_has_breakpoints", lambda: False)
+    offer = doctor.offer()
+    assert offer.functions == {"netlink_unicast", "msgchan_echo", "__sys_sendto"}
+    assert (offer.fentry, offer.btf_functions) == ("because", {"named"})
+    assert (offer.module, offer.breakpoint) == (True, False)
+
+
+class Named(Btf):
+    """Types of a kernel that names one function."""
+
+    def __init__(self) -> None:
+        pass
+
+    def functions(self) -> set[str]:
+        return {"netlink_unicast"}
+
+
+def test_fentry_needs_trampolines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_bpf_symbols", lambda: {"bpf_trampoline_link_prog"})
+    assert doctor._fentry(Named) == ("", {"netlink_unicast"})
+    monkeypatch.setattr(doctor, "_bpf_symbols", set)
+    assert doctor._fentry(Named) == ("this kernel has no BPF trampolines", {"netlink_unicast"})
+
+
+def test_fentry_needs_types() -> None:
+    def none() -> Btf:
+        raise TracerError("cannot", "vmlinux: No such file", "boot another")
+
+    assert doctor._fentry(none) == ("vmlinux: No such file", frozenset())
+
+
+def test_a_symbol_that_is_not_there() -> None:
+    assert doctor.symbol_address("no_such_symbol_anywhere") == 0

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All channels together: rows nobody can match, orphans, order, names, nothing at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from event_builder import PID, ROUND_TRIP, Scene, round_trip, stages_of
+from recording_copies import ALL_CHANNELS
+
+import tracer
+from tracer.correlate.pieces import STAGES
+
+
+def test_nothing_recorded() -> None:
+    played = Scene().play()
+    assert played.exchanges.empty
+    assert played.stages.empty
+    assert (played.disordered, played.unread) == (0, 0)
+    assert {f"{stage}_ns" for stage in STAGES} <= set(played.exchanges.columns)
+
+
+def test_a_log_without_events() -> None:
+    scene = Scene()
+    scene.log(0, 100, 150, seq=3, type=0x10, token=9)
+    scene.log(1, 160, 190, seq=3)
+    scene.log(2, 200, 260, channel=2, type=10129, errno=22)
+    played = scene.play()
+    assert played.exchanges["status"].tolist() == ["unmatched_user"] * 2
+    assert played.exchanges["channel"].tolist() == ["netlink", "getsockopt"]
+    assert played.exchanges["match"].tolist() == ["none"] * 2
+    assert played.exchanges["unexplained_ns"].tolist() == [50, 60]
+    assert played.exchanges["token"].tolist() == [9, 0]
+    assert played.exchanges["errno"].tolist() == [0, 22]
+    assert played.exchanges["logged"].all()
+    assert played.unread == 1
+
+
+def test_events_without_a_log() -> None:
+    scene = Scene()
+    round_trip(scene)
+    frames = scene.frames()
+    scene.frames = lambda: frames | {"sends": frames["sends"].iloc[:0]}  # type: ignore[method-assign]
+    exchange = scene.play().only
+    assert (exchange["status"], exchange["match"], exchange["token"]) == ("ok", "none", 7)
+    assert not exchange["logged"]
+    known = {s: n for s, n in ROUND_TRIP.items() if s not in ("encode", "decode")}
+    assert stages_of(exchange) == known
+    assert exchange["total_ns"] == 270
+
+
+def test_one_request_that_a_logging_process_did_not_log() -> None:
+    scene = Scene()
+    round_trip(scene, 0, seq=1)
+    round_trip(scene, 1000, seq=2)
+    frames = scene.frames()
+    frames["sends"] = frames["sends"].iloc[1:]
+    scene.frames = lambda: frames  # type: ignore[method-assign]
+    exchanges = scene.play().exchanges
+    assert exchanges["status"].tolist() == ["unmatched_kernel", "ok"]
+    assert pd.isna(exchanges.loc[0, "encode_ns"])
+    assert exchanges.loc[0, "start_ns"] == 10
+
+
+@pytest.mark.parametrize("shift", [-205, -11, 11, 500])
+def test_a_log_entry_moved_in_time_matches_nothing(shift: int) -> None:
+    """An entry that does not hold its system call is a row of its own, and so is the call."""
+    scene = Scene()
+    round_trip(scene, 1000)
+    frames = scene.frames()
+    entry = frames["sends"]["kind"] == 0
+    frames["sends"].loc[entry, ["begin_ns", "end_ns"]] += shift
+    scene.frames = lambda: frames  # type: ignore[method-assign]
+    exchanges = scene.play().exchanges
+    assert sorted(exchanges["status"]) == ["unmatched_kernel", "unmatched_user"]
+
+
+@pytest.mark.parametrize("lost", ["sendto", "netlink_unicast", "__netlink_sendskb", "recvmsg",
+                                  "skb_copy_datagram_iter", "msgchan_handler"])  # fmt: skip
+def test_a_lost_event_costs_stages_but_no_row(lost: str) -> None:
+    """Whatever is lost: the sums hold (checked by play), and the other rows stay whole."""
+    scene = Scene()
+    for number in range(5):
+        round_trip(scene, 1000 * number, seq=number + 1, skb=number % 2, token=number)
+    frames = scene.frames()
+    there = np.flatnonzero(frames["events"]["point"] == lost)
+    kept = frames["events"].drop(index=there[len(there) // 2]).reset_index(drop=True)
+    scene.frames = lambda: frames | {"events": kept}  # type: ignore[method-assign]
+    exchanges = scene.play().exchanges
+    whole = [row for _n, row in exchanges.iterrows() if stages_of(row) == ROUND_TRIP]
+    assert len(whole) == 4
+    assert set(exchanges["seq"]) == {1, 2, 3, 4, 5}
+
+
+def test_the_sums_hold_whichever_event_is_lost() -> None:
+    scene = Scene()
+    for number in range(3):
+        round_trip(scene, 400 * number, seq=number + 1, skb=1, token=number)
+    frames = scene.frames()
+    for index in frames["events"].index:
+        kept = frames["events"].drop(index=index).reset_index(drop=True)
+        scene.frames = lambda kept=kept: frames | {"events": kept}  # type: ignore[method-assign]
+        assert len(scene.play().exchanges) >= 3
+
+
+def test_an_exchange_lasts_as_long_as_it_was_seen() -> None:
+    """The send call that would end it is lost: what was seen inside it still counts."""
+    scene = Scene()
+    with scene.to_kernel(20, 190, seq=1, depth=1):
+        scene.span("msgchan_handler", 30, 60, seq=1, depth=2)
+    exchange = scene.play().only
+    assert exchange["total_ns"] == 40
+    assert stages_of(exchange) == {"deliver": 10, "handler": 30, "unexplained": 0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_sums_hold_whatever_a_real_recording_has_lost(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    run = tracer.load(ALL_CHANNELS)
+    kept = {
+        "events": run.events[rng.random(len(run.events)) < rng.choice([0.6, 0.8, 0.95])],
+        "sends": run.sends[rng.random(len(run.sends)) < rng.choice([0.8, 1])],
+        "tasks": run.tasks,
+    }
+    scene = Scene()
+    scene.frames = lambda: kept  # type: ignore[method-assign]
+    assert not scene.play().exchanges.empty
+
+
+def test_clocks_that_disagree_cost_the_stages_of_that_row_only() -> None:
+    scene = Scene()
+    round_trip(scene, 0, seq=1)
+    round_trip(scene, 1000, seq=2, skb=2)
+    frames = scene.frames()
+    second = frames["events"]["seq"] == 2
+    copied = second & (frames["events"]["point"] == "skb_copy_datagram_iter")
+    # By its own CPU's clock the copy ends before it begins.
+    frames["events"].loc[copied, "end_ns"] = 1255
+    scene.frames = lambda: frames  # type: ignore[method-assign]
+    played = scene.play()
+    assert played.disordered == 1
+    assert stages_of(played.exchanges.iloc[0]) == ROUND_TRIP
+    assert stages_of(played.exchanges.iloc[1]) == {"unexplained": 300}
+
+
+def test_rows_are_sorted_and_stages_refer_to_them() -> None:
+    scene = Scene()
+    for number in (4, 2, 0, 3, 1):
+        round_trip(scene, 1000 * number, seq=number + 1, skb=number)
+    played = scene.play(seed=1)
+    assert played.exchanges["start_ns"].tolist() == [0, 1000, 2000, 3000, 4000]
+    queue = played.stages[played.stages["stage"] == "queue"]
+    assert queue["exchange"].tolist() == [0, 1, 2, 3, 4]
+    assert queue["start_ns"].tolist() == [1000 * n + 185 for n in range(5)]
+    assert (played.stages["occurrence"] == 0).all()
+
+
+def test_names_of_threads_are_those_they_had_at_the_time() -> None:
+    scene = Scene()
+    scene.task(0, PID, "sh")
+    scene.task(500, PID, "drive")
+    round_trip(scene, 100, seq=1)
+    round_trip(scene, 1000, seq=2, skb=2)
+    round_trip(scene, 2000, seq=3, skb=3, tid=101)
+    assert scene.play().exchanges["comm"].tolist() == ["sh", "drive", "drive"]
+
+
+def test_no_task_record_leaves_the_name_empty() -> None:
+    scene = Scene()
+    round_trip(scene)
+    assert scene.play().only["comm"] == ""
+
+
+def test_tokens_keep_their_64_bits() -> None:
+    scene = Scene()
+    round_trip(scene, token=2**64 - 3)
+    exchange = scene.play().only
+    assert (exchange["token"], exchange["match"]) == (2**64 - 3, "exact")

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ledger of a real recording balances, and can fail: each kind of damage has its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from properties import check
+from recording_copies import ALL_CHANNELS, Change, Copy, bad_lines, duplicated, moved, removed
+
+import tracer
+from tracer import ledger
+from tracer.ledger import COLUMNS
+
+POINTS = (
+    "sendto",
+    "recvfrom",
+    "setsockopt",
+    "getsockopt",
+    "poll",
+    "netlink_unicast",
+    "__netlink_sendskb",
+    "nf_setsockopt",
+    "nf_getsockopt",
+    "skb_copy_datagram_iter",
+    "msgchan_handler",
+    "msgchan_copy",
+)
+SEND, RECEIVE, CALL = 0, 1, 2
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def events() -> pd.DataFrame:
+    return tracer.load(ALL_CHANNELS).events
+
+
+@pytest.fixture(scope="module")
+def sends() -> pd.DataFrame:
+    return tracer.load(ALL_CHANNELS).sends
+
+
+def middle(rows: pd.Series) -> int:
+    """A row from the middle of those that are true."""
+    there = rows.to_numpy().nonzero()[0]
+    return int(there[len(there) // 2])
+
+
+def records(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("records of ")]
+
+
+def line(copy: Copy, name: str) -> pd.Series:
+    lines = copy.load().ledger
+    (row,) = lines[lines["line"] == name].to_dict("records")
+    return row
+
+
+def test_the_recording_replays() -> None:
+    run = tracer.load(ALL_CHANNELS)
+    check(run)
+    assert tuple(run.ledger.columns) == COLUMNS
+    assert set(POINTS) == set(run.events["point"].unique())
+    assert (run.ledger["difference"] == run.ledger["count"] - run.ledger["other"]).all()
+
+
+def test_an_untouched_copy_is_trusted(copy: Copy) -> None:
+    copy.rows("events", lambda frame: frame)
+    copy.rows("sends", lambda frame: frame)
+    assert bad_lines(copy.load()) == []
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("damage", [removed, duplicated])
+def test_one_event_too_few_or_too_many(
+    copy: Copy, events: pd.DataFrame, point: str, damage: Callable[[int], Change]
+) -> None:
+    copy.rows("events", damage(middle(events["point"] == point)))
+    run = copy.load()
+    assert not run.trusted
+    assert records(bad_lines(run)) == [f"records of {point}"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("ns", [1, -1, 1_000_000])
+@pytest.mark.parametrize("columns", [("start_ns",), ("end_ns",), ("start_ns", "end_ns")])
+def test_one_event_moved_in_time(
+    copy: Copy, events: pd.DataFrame, point: str, ns: int, columns: tuple[str, ...]
+) -> None:
+    copy.rows("events", moved(middle(events["point"] == point), ns, *columns))
+    run = copy.load()
+    assert not run.trusted
+    assert records(bad_lines(run)) == [f"records of {point}"]
+    told = run.ledger.set_index("line").loc[f"records of {point}", "note"]
+    assert told == f"times differ by {ns * len(columns)} ns in sum"
+
+
+def test_a_task_removed_or_moved(copy: Copy) -> None:
+    copy.rows("tasks", moved(0, 1, "start_ns"))
+    assert bad_lines(copy.load()) == ["records of task"]
+    copy.rows("tasks", removed(0))
+    assert bad_lines(copy.load()) == ["records of task"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind", "name"),
+    [
+        (0, SEND, "netlink sends"),
+        (0, RECEIVE, "receives"),
+        (1, CALL, "setsockopt calls"),
+        (2, CALL, "getsockopt calls"),
+        (3, RECEIVE, "receives"),
+    ],
+)
+@pytest.mark.parametrize("damage", [removed, duplicated])
+def test_one_entry_of_the_log_too_few_or_too_many(
+    copy: Copy,
+    sends: pd.DataFrame,
+    channel: int,
+    kind: int,
+    name: str,
+    damage: Callable[[int], Change],
+) -> None:
+    rows = (sends["channel"] == channel) & (sends["kind"] == kind)
+    copy.rows("sends", damage(middle(rows)))
+    if damage is removed and kind == RECEIVE:
+        name = "reads nobody logged"
+    assert name in bad_lines(copy.load())
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind", "lines"),
+    [
+        (0, SEND, ["sends nobody saw", "requests nobody logged"]),
+        (0, RECEIVE, ["receives"]),
+        (1, CALL, ["sends nobody saw", "requests nobody logged"]),
+        (2, CALL, ["sends nobody saw", "requests nobody logged"]),
+    ],
+)
+def test_one_entry_of_the_log_moved_in_time(
+    copy: Copy, sends: pd.DataFrame, channel: int, kind: int, lines: list[str]
+) -> None:
+    row = middle((sends["channel"] == channel) & (sends["kind"] == kind))
+    copy.rows("sends", moved(row, 10**9, "begin_ns", "end_ns"))
+    assert set(lines) <= set(bad_lines(copy.load()))
+
+
+def test_a_token_that_another_witness_contradicts(copy: Copy, sends: pd.DataFrame) -> None:
+    row = middle((sends["channel"] == 0) & (sends["kind"] == SEND))
+    copy.rows("sends", moved(row, 1, "token"))
+    assert bad_lines(copy.load()) == ["tokens that disagree"]
+
+
+@pytest.mark.parametrize(("key", "name"), [("lost", "ring full"), ("missed", "returns missed")])
+def test_losses_that_the_probes_counted(copy: Copy, key: str, name: str) -> None:
+    copy.meta(lambda meta: meta["accounts"]["sendto"].update({key: 3}))
+    assert bad_lines(copy.load()) == [name]
+    row = line(copy, name)
+    assert row["count"] == 3
+    assert "sendto 3" in row["note"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("recursion_misses", "recursion misses"), ("kprobe_misses", "kprobe misses")],
+)
+def test_losses_that_the_kernel_counted(copy: Copy, key: str, name: str) -> None:
+    copy.meta(lambda meta: meta["losses"].update({key: 2}))
+    assert bad_lines(copy.load()) == [name]
+
+
+def test_rows_missing_on_disk(copy: Copy) -> None:
+    copy.meta(lambda meta: meta["segments"].update(tasks=6))
+    assert bad_lines(copy.load()) == ["segments lost"]
+    assert line(copy, "segments lost")["note"] == "tasks: 5 rows found, 6 were written"
+
+
+def test_a_recorder_that_was_killed(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(clean=False))
+    assert bad_lines(copy.load()) == ["segments lost"]
+
+
+def counted(channel: str, field: str, by: int) -> Callable[[dict[str, Any]], None]:
+    """The module counted ``by`` more while we recorded."""
+
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["counters"][channel][field] += by
+
+    return change
+
+
+@pytest.mark.parametrize("channel", ["netlink", "setsockopt", "getsockopt", "icmp"])
+@pytest.mark.parametrize("by", [1, -1])
+def test_the_module_counted_otherwise(copy: Copy, channel: str, by: int) -> None:
+    copy.meta(counted(channel, "requests", by))
+    assert bad_lines(copy.load()) == [f"msgchan {channel} requests"]
+
+
+def foreign(channel: str, early: int, late: int) -> Callable[[dict[str, Any]], None]:
+    """Requests of others: ``early`` before the module was read at the end, ``late`` after."""
+
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["early"][channel]["foreign"] = early
+        meta["stats"]["after"]["late"][channel]["foreign"] = late
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "by", "ok"),
+    [
+        (5, 5, 5, True),
+        (5, 5, 4, False),
+        (5, 5, 6, False),
+        (3, 9, 3, True),
+        (3, 9, 9, True),
+        (3, 9, 1, True),  # two CPUs: so many may be between the two counts
+        (3, 9, 0, False),
+        (3, 9, 11, True),
+        (3, 9, 12, False),
+    ],
+)
+def test_foreign_traffic_within_its_bounds(
+    copy: Copy, early: int, late: int, by: int, ok: bool
+) -> None:
+    copy.meta(lambda meta: meta.update(cpus=2))
+    copy.meta(counted("netlink", "requests", by))
+    copy.meta(foreign("netlink", early, late))
+    assert bad_lines(copy.load()) == ([] if ok else ["msgchan netlink requests"])
+    share = min(max(by, early), late)
+    assert line(copy, "msgchan netlink requests")["note"].startswith(f"{share} by processes")
+
+
+def test_foreign_traffic_does_not_hide_a_lost_record(copy: Copy, events: pd.DataFrame) -> None:
+    copy.meta(counted("netlink", "requests", 5))
+    copy.meta(foreign("netlink", 5, 5))
+    handlers = (events["point"] == "msgchan_handler") & (events["proto"] == 2)
+    copy.rows("events", removed(middle(handlers)))
+    assert "msgchan netlink requests" in bad_lines(copy.load())
+
+
+def test_the_module_counted_otherwise_for_one_port(copy: Copy) -> None:
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["ports"]["258"]["requests"] += 1
+
+    copy.meta(change)
+    assert bad_lines(copy.load()) == ["msgchan requests by port id"]
+    note = line(copy, "msgchan requests by port id")["note"]
+    assert note == "port 258: 24 counted, 23 seen"
+
+
+def test_errors_of_two_ports_do_not_cancel_out() -> None:
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [5, 5, 6, 6]}
+    )
+    after = {"ports": {"5": {"requests": 3}, "6": {"requests": 1}}}
+    (told,) = ledger._module_ports({"netns": 1}, {"ports": {}}, after, exchanges)
+    assert (told.count, told.other, told.ok) == (4, 4, False)
+    assert sorted(told.note.split("; ")) == [
+        "port 5: 3 counted, 2 seen",
+        "port 6: 1 counted, 2 seen",
+    ]
+
+
+@pytest.mark.parametrize("channel", ["netlink", "icmp"])
+def test_replies_that_the_queue_did_not_see(copy: Copy, channel: str) -> None:
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["late"][channel]["replies"] += 1
+
+    copy.meta(change)
+    assert bad_lines(copy.load()) == [f"msgchan {channel} replies"]
+
+
+def test_calls_cut_off_in_the_middle_are_allowed_for(copy: Copy, sends: pd.DataFrame) -> None:
+    """One thread was inside one call when the recording ended: one call may lack its log."""
+    copy.meta(lambda meta: meta.update(cut=1))
+    calls = ((sends["channel"] == 1) & (sends["kind"] == CALL)).to_numpy().nonzero()[0]
+    copy.rows("sends", removed(int(calls[-1])))
+    assert bad_lines(copy.load()) == []
+    note = line(copy, "setsockopt calls")["note"]
+    assert note == "up to 1 calls cut off in the middle"
+    copy.rows("sends", removed(int(calls[-2])))
+    assert "setsockopt calls" in bad_lines(copy.load())
+
+
+def test_cut_off_calls_excuse_no_lost_record(copy: Copy, events: pd.DataFrame) -> None:
+    copy.meta(lambda meta: meta.update(cut=4))
+    copy.rows("events", removed(middle(events["point"] == "recvfrom")))
+    assert "records of recvfrom" in bad_lines(copy.load())
+
+
+def test_what_the_plan_left_out_is_declared(copy: Copy) -> None:
+    def change(meta: dict[str, Any]) -> None:
+        meta["plan"][0]["site"] = "absent"
+
+    copy.meta(change)
+    row = line(copy, "not watched")
+    assert (row["ok"], row["count"], row["note"]) == (True, 1, "io_uring, __sys_sendto")
+
+
+def test_a_recording_without_the_module(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(stats={"before": None, "after": None}))
+    lines = copy.load().ledger
+    assert not lines["line"].str.startswith("msgchan").any()
+    assert lines["ok"].all()
