@@ -126,7 +126,7 @@ def test_an_abandoned_command_never_runs(tmp_path: Path) -> None:
     command.abandon()
     command.close()
     assert list(tmp_path.iterdir()) == []
-    assert open_files() == before
+    assert open_files() <= before
     with pytest.raises(ChildProcessError):
         os.waitpid(command.pid, os.WNOHANG)
 
@@ -137,7 +137,7 @@ def test_no_descriptor_is_left_behind() -> None:
     command.release()
     command.status()
     command.close()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_the_command_inherits_no_descriptor_of_ours(tmp_path: Path, started: list[Command]) -> None:
