@@ -13,11 +13,12 @@ help: ## list the targets
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
 
-run: setup ## boot the lab, record a workload over every channel, print its report
+run: setup ## boot the lab, record a workload on every channel, report as text and HTML
 	$(VENV)/tracer lab -- tracer record -o $(RUN) -- tracer drive --channel all --count 500
 	$(VENV)/tracer report $(RUN)
+	$(VENV)/tracer report $(RUN) --html $(RUN)/report.html
 
-test: lint ## lint, unit tests and lab tests here, kernel tests in the guest
+test: lint ## lint, unit, lab and browser tests here, kernel tests in the guest
 	$(VENV)/pytest
 	$(VENV)/tracer lab --timeout 1500 -- pytest -p no:cacheprovider tests/kernel
 

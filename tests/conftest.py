@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,3 +28,8 @@ def tracer_command() -> Tracer:
         )
 
     return run
+
+
+def pytest_configure() -> None:
+    """Ctrl-C means the same whoever started us: a shell's background job inherits it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

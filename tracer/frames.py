@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from tracer.correlate.columns import NONE, latest, take
 from tracer.correlate.exchanges import Correlation, correlate
 from tracer.ledger import balance
 from tracer.recording import Recording, open_recording
+
+if TYPE_CHECKING:
+    from tracer.plot import Plots
 
 
 class Run:
@@ -102,6 +105,13 @@ class Run:
         """Whether every line of the ledger balances."""
         return bool(self.ledger["ok"].all())
 
+    @property
+    def plot(self) -> Plots:
+        """Its figures: ``run.plot.waterfall()``, ``.distribution()`` and others."""
+        from tracer.plot import Plots  # late: matplotlib takes half a second to import
+
+        return Plots(self)
+
     def _comm(self, events: pd.DataFrame) -> pd.Categorical:
         tasks = self._recording.tasks
         known = tasks["tid"].to_numpy().astype(np.int64)
@@ -115,6 +125,11 @@ class Run:
         return pd.Categorical(
             np.append(tasks["comm"].to_numpy(object), "")[np.where(row == NONE, known.size, row)]
         )
+
+    def _repr_html_(self) -> str:
+        from tracer.report.html import summary
+
+        return summary(self)
 
     def __repr__(self) -> str:
         return f"<Run {self.path}: {len(self._recording.events)} events>"

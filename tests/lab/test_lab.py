@@ -94,7 +94,7 @@ def test_a_kernel_that_dies_is_shown(lab: Lab) -> None:
 
 
 def test_an_interrupted_lab_takes_its_machine_down(lab: Lab) -> None:
-    process = lab("--no-module", "--", "cat", "/dev/zero")
+    process = lab("--no-module", "--", "sh", "-c", "echo up; exec tail -f /dev/null")
     process.stdout.read(1)  # the guest's first byte: the machine is up
     process.send_signal(signal.SIGINT)
     process.communicate()

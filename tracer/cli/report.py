@@ -19,8 +19,14 @@ PLAIN_WIDTH = 100
 @click.command(name="report")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report, with figures, as one page to FILE, and print its name.",
+)
 @click.pass_context
-def command(ctx: click.Context, directory: Path, as_json: bool) -> None:
+def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | None) -> None:
     """Print the stages, sizes, outcomes, ledger and attach plan of a recording.
 
     Needs neither root nor Linux. Exit status 1 when the recording cannot be
@@ -30,9 +36,17 @@ def command(ctx: click.Context, directory: Path, as_json: bool) -> None:
     Example:
       tracer report runs/first
       tracer report runs/first --json
+      tracer report runs/first --html first.html
     """
+    if as_json and html:
+        raise click.UsageError("--json and --html exclude each other")
     run = load(directory)
-    if as_json:
+    if html:
+        from tracer.report.html import write_page  # late: it imports matplotlib
+
+        write_page(run, html)
+        click.echo(str(html))
+    elif as_json:
         click.echo(json.dumps(summary(run), indent=1))
     else:
         console = Console(highlight=False)
@@ -40,6 +54,6 @@ def command(ctx: click.Context, directory: Path, as_json: bool) -> None:
             console.width = PLAIN_WIDTH
         render(run, console)
     if not run.trusted:
-        for reason in reasons(run) if as_json else []:
+        for reason in reasons(run) if as_json or html else []:
             click.echo(f"untrusted: {reason}", err=True)
         ctx.exit(1)

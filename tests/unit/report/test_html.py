@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The page: the same numbers as the frames, loads nothing, escapes what it is told."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from plot_doubles import MARKUP, crowded, empty, staged
+
+from tracer.cli import main
+from tracer.cli import report as cli
+from tracer.correlate.pieces import STAGES
+from tracer.errors import TracerError
+from tracer.frames import load
+from tracer.report import tables
+from tracer.report.html import page, summary, write_page
+from tracer.report.slowest import slowest_table
+
+RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
+
+
+class Reader(HTMLParser):
+    """The cells of each section's tables by row, and every start tag; checks the nesting."""
+
+    VOID = ("meta", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.cells: dict[str, list[list[str]]] = {}
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self._section = ""
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in self.VOID:
+            return
+        self._open.append(tag)
+        if tag == "section":
+            self._section = str(dict(attrs)["id"])
+            self.cells[self._section] = []
+        elif tag == "tr":
+            self.cells.setdefault(self._section, []).append([])
+        elif tag == "td":
+            self.cells[self._section][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open:
+            return
+        self.text += data
+        if "td" in self._open and "svg" not in self._open:
+            self.cells[self._section][-1][-1] += data
+
+    def rows(self, section: str) -> list[list[str]]:
+        """The rows that have cells."""
+        return [row for row in self.cells[section] if row]
+
+
+@pytest.fixture(scope="module", params=["by hand", "lab", "crowded"])
+def run(request: pytest.FixtureRequest) -> Any:
+    made = {"by hand": staged, "lab": lambda: load(RECORDING), "crowded": crowded}
+    return made[request.param]()
+
+
+@pytest.fixture(scope="module")
+def text(run: Any) -> str:
+    return page(run)
+
+
+@pytest.fixture(scope="module")
+def read(text: str) -> Reader:
+    return Reader(text)
+
+
+def thousands(values: Any) -> list[str]:
+    return ["" if pd.isna(value) else f"{value:,}" for value in values]
+
+
+def test_latencies_and_stages_are_the_reports(run: Any, read: Reader) -> None:
+    found = tables.stage_table(run.exchanges)
+    columns = ["count", "p50_ns", "p90_ns", "p99_ns", "max_ns"]
+    totals = found[found["stage"] == "total"]
+    assert read.rows("overview") == [
+        [row["channel"], row["name"], *thousands(row[columns])] for _, row in totals.iterrows()
+    ]
+    assert read.rows("stages") == [
+        [row["stage"], *thousands(row[columns]), f"{row['share']:.1%}"]
+        for _, row in found.iterrows()
+    ]
+
+
+def test_sizes_are_the_reports(run: Any, read: Reader) -> None:
+    found = tables.size_table(run.exchanges)
+    numbers = found[["count", "p50", "p99", "max", "total"]]
+    assert [row[3:8] for row in read.rows("sizes")] == [
+        thousands(row) for row in numbers.itertuples(index=False)
+    ]
+
+
+def test_the_slowest_are_the_frames(run: Any, read: Reader) -> None:
+    found = slowest_table(run.exchanges)
+    rows = read.rows("slowest")
+    assert len(rows) == min(20, len(run.exchanges))
+    for row, (index, slow) in zip(rows, found.iterrows(), strict=True):
+        assert row[0] == str(index)
+        assert row[1] == f"{slow['channel']} · {slow['name']}"
+        assert row[2] == f"{slow['comm']} {slow['tid']}"
+        assert row[5] == f"{slow['total_ns']:,}"
+        assert row[7] == f"{slow['largest']} {slow['share']:.1%}"
+
+
+def test_every_slow_exchange_has_its_own_waterfall(run: Any, text: str) -> None:
+    bars = re.findall(r'<td class="bar"><svg.*?</svg>', text, re.DOTALL)
+    found = slowest_table(run.exchanges)
+    assert len(bars) == len(found)
+    for bar, row in zip(bars, found.index, strict=True):
+        told = re.findall(r"<title>(\w+) ([\d,]+) ns, ", bar)
+        lengths = {stage: 0 for stage in (*STAGES, "unexplained")}
+        for stage, length in told:
+            lengths[stage] += int(length.replace(",", ""))
+        exchange = run.exchanges.loc[row]
+        assert lengths == {
+            stage: 0 if pd.isna(exchange[f"{stage}_ns"]) else exchange[f"{stage}_ns"]
+            for stage in lengths
+        }
+
+
+def test_ledger_plan_and_outcomes_are_whole(run: Any, read: Reader) -> None:
+    assert [row[0] for row in read.rows("ledger")] == run.ledger["line"].tolist()
+    assert [row[2] for row in read.rows("ledger")] == thousands(run.ledger["count"])
+    assert [row[0] for row in read.rows("plan")] == [one["point"] for one in run.meta["plan"]]
+    outcomes = tables.outcome_table(run.exchanges)
+    assert [row[3] for row in read.rows("outcomes")] == outcomes["status"].tolist()
+
+
+def test_it_loads_nothing(text: str, read: Reader) -> None:
+    assert not re.search(r"https?:|@import|//\w|src\s*=|<script|<link", text)
+    assert not re.search(r"url\((?!#)", text)
+    for _tag, attributes in read.tags:
+        assert not (attributes.get("href") or "#").startswith(("h", "/"))
+
+
+def test_ids_are_unique(read: Reader) -> None:
+    ids = [attributes["id"] for _tag, attributes in read.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_what_a_recording_says_is_escaped() -> None:
+    made = crowded()
+    text = page(made)
+    assert "<b>" not in text
+    read = Reader(text)
+    for place in ("overview", "slowest", "outcomes"):
+        assert any(MARKUP in cell for row in read.rows(place) for cell in row), place
+    assert f"--name={MARKUP}" in read.text.replace("'\"'\"'", "'")  # as the shell quotes it
+    assert "<b>" not in summary(made)
+
+
+def test_ledger_notes_are_escaped() -> None:
+    ledger = staged().ledger.assign(note=MARKUP, ok=False)
+    text = page(staged(ledger=ledger))
+    assert "<b>" not in text
+    assert MARKUP in Reader(text).rows("ledger")[0]
+
+
+def test_trust_and_losses_come_first() -> None:
+    text = Reader(page(crowded())).text
+    told = text[: text.index("Latencies")]
+    assert "Not trusted." in told
+    assert "handler calls: module 1,234,567, probe 1,234,566, difference +1" in told
+    assert "events/000001.parquet: segment lost" in told
+    assert "recursion_misses: 3" in told
+    trusted = Reader(page(staged())).text
+    assert "Trusted. Every line of the ledger balances (2 of 2)." in trusted
+    assert "Losses: none." in trusted
+
+
+def test_the_header_says_machine_command_and_clock() -> None:
+    text = Reader(page(staged())).text
+    for fact in ("tracer drive --count 101 'a b'", "6.1.0-56-amd64 x86_64", "lab",
+                 "CLOCK_MONOTONIC from tsc", "2026-11-21T01:02:03+00:00", "2.500 s",
+                 "0 events, 1 sends, 124 exchanges"):  # fmt: skip
+        assert fact in text, fact
+
+
+def test_an_empty_run_has_a_page() -> None:
+    read = Reader(page(empty()))
+    assert "No exchange was completed." in read.text
+    assert "slowest" not in read.cells
+    assert "stages" not in read.cells
+    assert len(read.rows("plan")) == 2
+
+
+def test_exchanges_none_of_which_was_completed() -> None:
+    frame = staged().exchanges.assign(status="unanswered", total_ns=pd.NA)
+    read = Reader(page(staged(frame)))
+    assert "No exchange was completed." in read.text
+    assert "unanswered 101" in read.text
+
+
+def test_jupyter_shows_a_summary() -> None:
+    made = load(RECORDING)
+    shown = made._repr_html_()
+    text = " ".join(Reader(shown).text.split())
+    assert "trusted" in text
+    assert "544 events, 142 sends, 117 exchanges in 0.621 s" in text
+    total = tables.stage_table(made.exchanges).query("stage == 'total'").iloc[0]
+    assert f"{total['p99_ns']:,}" in text
+    assert len(shown) < 10_000
+
+
+def test_jupyter_is_told_of_distrust() -> None:
+    text = Reader(summary(crowded())).text
+    assert "not trusted" in text
+    assert "difference +1" in text
+    assert "segment lost" in text
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    done = CliRunner().invoke(main, ["report", str(RECORDING), "--html", str(file)])
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{file}\n", "")
+    assert file.read_text(encoding="utf-8") == page(load(RECORDING))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_command_tells_distrust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "load", lambda directory: crowded())
+    done = CliRunner().invoke(main, ["report", "runs/one", "--html", str(tmp_path / "page.html")])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("untrusted: handler calls")
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(TracerError, match=r"cannot write the report .*No such file"):
+        write_page(empty(), tmp_path / "nowhere" / "page.html")
+
+
+def test_one_form_at_a_time() -> None:
+    done = CliRunner().invoke(main, ["report", "runs/one", "--html", "x.html", "--json"])
+    assert done.exit_code == 2
+    assert "exclude each other" in done.stderr

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Latencies: how they are distributed, over time, and by size. All axes of latency are log."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from tracer.plot.style import (
+    CHANNEL_COLOURS,
+    GROUND,
+    INK,
+    MUTED,
+    RULE,
+    SMALL_PX,
+    Drawing,
+    area,
+    axis_unit,
+    log_axis,
+    log_span,
+    nothing,
+    sheet,
+    shortened,
+    stacked,
+    styled,
+    time_text,
+    write,
+)
+from tracer.plot.types import Ints, Type, types
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from tracer.frames import Run
+
+WIDE = 1080
+_NOTHING = "no exchange was completed"
+_QUANTILE_MARKS = {"p50": "o", "p90": "D", "p99": "^"}
+_TYPE_MARKS = "osD^vPX"
+_BINS = 72
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def distribution(run: Run) -> Drawing:
+    """How the latencies of each type are distributed.
+
+    One line per type, in the report's order. x: ``total_ns`` of its settled exchanges (log);
+    y: exchanges per bin of equal ratio, each line scaled to its own highest bin. Marked and
+    written out at the right: p50, p90 and p99, each a value that occurred, as in the report.
+    """
+    shown = types(run)
+    with styled():
+        if not shown:
+            return nothing(WIDE, _NOTHING)
+        told = [f"{t.title} p50 {time_text(t.p50)}, p99 {time_text(t.p99)}" for t in shown]
+        labels, values, head, row = 230, 88, 30, 58
+        drawing = sheet(
+            WIDE, head + row * len(shown) + 30, "Distribution of latencies: " + "; ".join(told)
+        )
+        limits = _limits(shown)
+        edges = np.geomspace(*limits, _BINS + 1)
+        right = WIDE - len(_QUANTILE_MARKS) * values
+        _quantile_heads(drawing, right, values)
+        for line, of in enumerate(shown):
+            top = head + row * line
+            write(drawing, 0, top + 26, shortened(of.name, 26), weight="bold")
+            count = f"{of.channel}, {_exchanges(len(of.exchanges))}"
+            write(drawing, 0, top + 44, count, color=MUTED, size=SMALL_PX)
+            axes = area(drawing, labels, top + 6, right - labels - 16, row - 6)
+            log_axis(axes, "x", limits)
+            _hill(axes, of, edges)
+            if line < len(shown) - 1:
+                axes.tick_params(labelbottom=False, length=0)
+                axes.xaxis.set_minor_locator(NullLocator())
+                axes.spines["bottom"].set_color(RULE)
+            for column, name in enumerate(_QUANTILE_MARKS):
+                text = time_text(getattr(of, name))
+                write(drawing, right + (column + 1) * values, top + 38, text, ha="right")
+        return drawing
+
+
+def _quantile_heads(drawing: Drawing, right: float, width: float) -> None:
+    whole_width, whole_height = drawing.get_size_inches() * 72
+    for column, (name, mark) in enumerate(_QUANTILE_MARKS.items()):
+        place = right + (column + 1) * width
+        write(drawing, place, 18, name, ha="right", color=MUTED)
+        drawing.add_artist(
+            Line2D(
+                [(place - 36) / whole_width], [1 - 13.5 / whole_height], marker=mark,
+                color="none", markerfacecolor=INK, markeredgecolor="none", markersize=7,
+            )
+        )  # fmt: skip
+
+
+def _hill(axes: Axes, of: Type, edges: Floats) -> None:
+    """A type's histogram as an area above its baseline, its quantiles on the baseline."""
+    counts, _edges = np.histogram(of.totals, edges)
+    axes.stairs(
+        counts / counts.max(), edges, fill=True, facecolor=CHANNEL_COLOURS[of.channel], alpha=0.75
+    )
+    axes.set_ylim(-0.02, 1.1)
+    axes.set_yticks([])
+    for name, mark in _QUANTILE_MARKS.items():
+        axes.plot(
+            [max(1, getattr(of, name))], [0.14], marker=mark, markersize=8, clip_on=False,
+            markerfacecolor=INK, markeredgecolor=GROUND, markeredgewidth=1,
+        )  # fmt: skip
+
+
+def heatmap(run: Run) -> Drawing:
+    """Latencies over time.
+
+    One strip per channel. x: when an exchange began, since the first did (linear); y: its
+    ``total_ns`` (log, the same in all strips); the stronger the colour the more exchanges in
+    that cell, in steps that the legend counts. Settled exchanges only.
+    """
+    shown = types(run)
+    with styled():
+        if not shown:
+            return nothing(WIDE, _NOTHING)
+        channels = list(dict.fromkeys(t.channel for t in shown))
+        labels, strip, head, gap, foot = 170, 116, 34, 18, 46
+        drawing = sheet(
+            WIDE,
+            head + len(channels) * (strip + gap) - gap + foot,
+            f"Latency over time of {', '.join(channels)}",
+        )
+        limits = _limits(shown)
+        starts = [t.exchanges["start_ns"].to_numpy(np.int64) for t in shown]
+        first = min(int(s.min()) for s in starts)
+        last = max(max(int(s.max()) for s in starts), first + 1)
+        unit, scale = axis_unit(last - first)
+        across = np.linspace(0, (last - first) / scale, 145)
+        up = np.geomspace(*limits, 25)
+        cells = {}
+        for channel in channels:
+            of = [i for i, t in enumerate(shown) if t.channel == channel]
+            begun = np.concatenate([(starts[i] - first) / scale for i in of])
+            cells[channel] = np.histogram2d(
+                begun, np.concatenate([shown[i].totals for i in of]), [across, up]
+            )[0]
+        steps = _steps(max(int(counts.max()) for counts in cells.values()))
+        _step_legend(drawing, labels, steps)
+        tops = stacked([strip] * len(channels), gap, head)
+        for channel, top in zip(channels, tops, strict=True):
+            count = sum(len(t.exchanges) for t in shown if t.channel == channel)
+            write(drawing, 0, top + 16, channel, weight="bold")
+            write(drawing, 0, top + 34, _exchanges(count), color=MUTED, size=SMALL_PX)
+            axes = area(drawing, labels, top, WIDE - labels - 8, strip)
+            _cells(axes, cells[channel], across, up, steps, CHANNEL_COLOURS[channel])
+            axes.set_xlim(0, across[-1])
+            log_axis(axes, "y", limits, most=4)
+            axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 2.5, 5, 10]))
+            axes.xaxis.set_major_formatter(lambda value, place: f"{value:,g}")
+            if channel != channels[-1]:
+                axes.tick_params(labelbottom=False)
+        axes.set_xlabel(f"{unit} since the first exchange began", labelpad=4)
+        return drawing
+
+
+def _steps(most: int) -> list[int]:
+    """The least count of each step of colour: 1, and up to four more of equal ratio."""
+    if most < 6:
+        return list(range(1, most + 1))
+    return sorted({round(step) for step in np.geomspace(1, most + 1, 6)[:-1]})
+
+
+def _strength(step: int, steps: list[int]) -> float:
+    return 0.3 + 0.7 * (step + 1) / len(steps)
+
+
+def _step_legend(drawing: Drawing, left: float, steps: list[int]) -> None:
+    """Swatches with the counts they stand for, in grey as each channel has its own colour."""
+    write(drawing, left, 16, "exchanges in a cell", color=MUTED, size=SMALL_PX)
+    left += 136
+    for step, least in enumerate(steps):
+        if step + 1 == len(steps):
+            text = f"{least:,} or more"
+        else:
+            most = steps[step + 1] - 1
+            text = f"{least:,}" if most == least else f"{least:,} to {most:,}"
+        axes = area(drawing, left, 5, 14, 14)
+        axes.set_axis_off()
+        axes.fill([0, 1, 1, 0], [0, 0, 1, 1], facecolor=MUTED, alpha=_strength(step, steps))
+        axes.margins(0)
+        write(drawing, left + 20, 16, text, color=MUTED, size=SMALL_PX)
+        left += 20 + 8 * len(text) + 20
+
+
+def _cells(
+    axes: Axes, counts: Floats, across: Floats, up: Floats, steps: list[int], colour: str
+) -> None:
+    """The cells that are not empty: one path for each step of colour, neighbours in time joined."""
+    level = np.searchsorted(steps, counts, side="right") - 1
+    edge = np.full((1, level.shape[1]), -1)
+    for step in range(len(steps)):
+        here = (np.vstack([edge, level, edge]) == step).astype(np.int8)
+        y, first = np.nonzero(np.diff(here, axis=0).T == 1)
+        _y, last = np.nonzero(np.diff(here, axis=0).T == -1)
+        if not y.size:
+            continue
+        left, right, low, high = across[first], across[last], up[y], up[y + 1]
+        corners = [(left, low), (right, low), (right, high), (left, high), (left, low)]
+        points = np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+        path = Path(points.reshape(-1, 2), codes * y.size)
+        axes.add_patch(
+            PathPatch(
+                path, facecolor=colour, edgecolor="none", alpha=_strength(step, steps),
+                antialiased=False,
+            )
+        )  # fmt: skip
+
+
+def sizes(run: Run) -> Drawing:
+    """Sizes against latency.
+
+    x: bytes of request and reply together (log); y: ``total_ns`` of settled exchanges (log).
+    For each type and size a mark at the median and an upright line from p10 to p90, the medians
+    of a type joined, types set apart by a few pixels; a type of more than 24 sizes is put into
+    24 bins of equal ratio. The faint dots are single exchanges: at most about 1,000,
+    evenly taken.
+    """
+    shown = types(run)
+    with styled():
+        if not shown:
+            return nothing(WIDE, _NOTHING)
+        left, legend, head, foot = 84, 250, 14, 50
+        height = max(300, 24 * len(shown))
+        drawing = sheet(
+            WIDE, head + height + foot,
+            f"Sizes against latency of {', '.join(t.title for t in shown)}",
+        )  # fmt: skip
+        moved = [_moved(t) for t in shown]
+        every = np.concatenate(moved)
+        axes = area(drawing, left, head, WIDE - left - legend - 24, height)
+        log_axis(axes, "x", log_span(float(every.min()), float(every.max())), times=False)
+        log_axis(axes, "y", _limits(shown))
+        nth = ceil(len(every) / 1000)
+        used: dict[str, int] = {}
+        for line, (of, size) in enumerate(zip(shown, moved, strict=True)):
+            mark = _TYPE_MARKS[used.get(of.channel, 0) % len(_TYPE_MARKS)]
+            used[of.channel] = used.get(of.channel, 0) + 1
+            apart = (line - (len(shown) - 1) / 2) * min(6, 24 / len(shown))
+            _size_marks(axes, of, size, mark, apart, nth)
+            _legend_line(drawing, WIDE - legend, head + 12 + 24 * line, of, mark)
+        axes.set_xlabel("bytes of request and reply", labelpad=4)
+        return drawing
+
+
+def _moved(of: Type) -> Ints:
+    both = of.exchanges[["request_bytes", "reply_bytes"]].fillna(0).sum(axis=1)
+    return np.asarray(both, np.int64).clip(1)
+
+
+def _size_marks(axes: Axes, of: Type, size: Ints, mark: str, apart: float, nth: int) -> None:
+    """A type's medians, spans and every nth exchange, moved to the right by ``apart`` pixels."""
+    where, group = np.unique(size, return_inverse=True)
+    if len(where) > 24:
+        edges = np.geomspace(size.min(), size.max() + 1, 25)
+        group = np.digitize(size, edges) - 1
+        where = np.sqrt(edges[:-1] * edges[1:])
+    bins = np.unique(group)
+    low, middle, high = np.transpose(
+        [np.percentile(of.totals[group == b], (10, 50, 90), method="inverted_cdf") for b in bins]
+    )
+    moved = axes.transData + ScaledTranslation(apart / 72, 0, axes.figure.dpi_scale_trans)
+    colour = CHANNEL_COLOURS[of.channel]
+    axes.plot(size[::nth], of.totals[::nth], "o", color=colour, alpha=0.35, markersize=4,
+              markeredgecolor="none", transform=moved)  # fmt: skip
+    axes.vlines(where[bins], low, high, color=colour, linewidth=1.4, alpha=0.7, transform=moved)
+    axes.plot(where[bins], middle, color=colour, linewidth=1.2, marker=mark, markersize=8,
+              markeredgecolor=GROUND, markeredgewidth=1, transform=moved)  # fmt: skip
+
+
+def _legend_line(drawing: Drawing, left: float, middle: float, of: Type, mark: str) -> None:
+    width, height = drawing.get_size_inches() * 72
+    drawing.add_artist(
+        Line2D(
+            [(left + 6) / width], [1 - middle / height], marker=mark, markersize=9,
+            color="none", markerfacecolor=CHANNEL_COLOURS[of.channel], markeredgecolor="none",
+        )
+    )  # fmt: skip
+    write(drawing, left + 20, middle + 4.5, shortened(of.title, 28))
+
+
+def _limits(shown: list[Type]) -> tuple[float, float]:
+    totals = np.concatenate([t.totals for t in shown])
+    return log_span(float(totals.min()), float(totals.max()))
+
+
+def _exchanges(count: int) -> str:
+    return f"{count:,} exchange" if count == 1 else f"{count:,} exchanges"

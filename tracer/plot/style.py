@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How figures look: colours, type, units, and the sheet they are drawn on.
+
+One unit is one CSS pixel. Every colour of the page's own (``INK`` to ``GROUND``) occurs
+nowhere else, so that :mod:`tracer.plot.svg` can leave it to the page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from math import ceil, floor, log2, log10
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+INK, MUTED, RULE, GROUND = "#1b1f24", "#5c636b", "#d8dce1", "#fffffe"
+
+#: One colour per stage. Grey is the program, blue the way in, orange the handler and its reply,
+#: purple waiting, green the copy, teal the way out; neighbours on a path also differ in
+#: lightness, so that they stay apart for the colour-blind and in a grey print.
+STAGE_COLOURS = {
+    "encode": "#9aa1aa",
+    "send_entry": "#3f8fd0",
+    "entry": "#3f8fd0",
+    "deliver": "#8cc4ef",
+    "handler": "#d4570f",
+    "reply": "#efab3c",
+    "queue": "#8265b8",
+    "wake": "#c99fdb",
+    "copy": "#158a63",
+    "recv_exit": "#7fcfc4",
+    "exit": "#7fcfc4",
+    "send_exit": "#7fcfc4",
+    "decode": "#6f7781",
+    "unexplained": "#c2b280",
+}
+CHANNEL_COLOURS = {
+    "netlink": "#2f83c5",
+    "setsockopt": "#d4570f",
+    "getsockopt": "#158a63",
+    "notify": "#8265b8",
+    "peer": "#b8860b",
+}
+
+TEXT_PX = 13
+SMALL_PX = 12
+#: With the page's font the text is narrower than here, never wider: DejaVu Sans is wide.
+_RC: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": TEXT_PX,
+    "text.color": INK,
+    "text.parse_math": False,  # a name may hold dollar signs
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": SMALL_PX,
+    "axes.facecolor": "none",
+    "axes.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": SMALL_PX,
+    "ytick.labelsize": SMALL_PX,
+    "xtick.major.size": 4,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 2,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": GROUND,
+    "figure.edgecolor": "none",
+    "figure.dpi": 72,  # one unit of SVG, and one point, is one pixel
+    "savefig.dpi": 72,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tracer",
+}
+
+
+_POINTS = re.compile(r'(width|height)="([\d.]+)pt"')
+
+
+class Drawing(Figure):
+    """A matplotlib figure that Jupyter shows without any backend, and that is said in words.
+
+    ``described`` is what a reader who cannot see it is told.
+    """
+
+    described: str = ""
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def svg(self) -> str:
+        """The figure as an SVG document; equal figures make equal text."""
+        out = io.StringIO()
+        with styled():
+            self.savefig(
+                out,
+                format="svg",
+                metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"), None),
+            )
+        return _POINTS.sub(r'\1="\2"', out.getvalue(), count=2)
+
+
+def styled() -> AbstractContextManager[None]:
+    """In this context matplotlib draws as we do; its own settings are left alone."""
+    return mpl.rc_context(_RC)
+
+
+def sheet(width: float, height: float, described: str) -> Drawing:
+    """An empty figure of so many pixels."""
+    drawing = Drawing(figsize=(width / 72, height / 72), dpi=72)
+    drawing.described = described
+    return drawing
+
+
+def area(drawing: Drawing, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in pixels from the upper left corner, without spines but the lower."""
+    whole_width, whole_height = drawing.get_size_inches() * 72
+    axes = drawing.add_axes(
+        (
+            left / whole_width,
+            1 - (top + height) / whole_height,
+            width / whole_width,
+            height / whole_height,
+        )
+    )
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    return axes
+
+
+def write(drawing: Drawing, left: float, top: float, text: str, **how: Any) -> None:
+    """Text with its baseline at a place given in pixels from the upper left corner."""
+    width, height = drawing.get_size_inches() * 72
+    drawing.text(left / width, 1 - top / height, text, va="baseline", **how)
+
+
+def nothing(width: float, why: str) -> Drawing:
+    """What is drawn where there is nothing to draw: a line that says so."""
+    drawing = sheet(width, 40, why)
+    write(drawing, 0, 26, why, color=MUTED)
+    return drawing
+
+
+def time_text(ns: float) -> str:
+    """A duration in three significant digits: ``52.6 µs``, ``1.24 s``; whole below 1 µs."""
+    if ns < 999.5:
+        return f"{ns:.0f} ns"
+    for unit, scale in (("µs", 1e3), ("ms", 1e6), ("s", 1e9)):
+        value = ns / scale
+        if value < 999.5 or unit == "s":
+            break
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{digits}f} {unit}"
+
+
+def axis_unit(ns: float) -> tuple[str, float]:
+    """The unit in which ``ns`` reads well, and how many nanoseconds it has."""
+    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= 2 * scale:
+            return unit, scale
+    return "ns", 1.0
+
+
+def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters, the middle left out."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length - length // 2 - 1]}…{text[-(length // 2) :]}"
+
+
+def log_span(low: float, high: float) -> tuple[float, float]:
+    """Limits of a log axis: a little more than the values, and never less than half a decade."""
+    low, high = log10(low), log10(high)
+    spare = max(0.04 * (high - low), (0.5 - (high - low)) / 2)
+    return float(10 ** (low - spare)), float(10 ** (high + spare))
+
+
+def log_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list[float]]:
+    """Labelled and unlabelled ticks of a log axis: 1-2-5 steps, else decades, or every nth."""
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    major = [step * 10.0**d for d in decades for step in (1, 2, 5)]
+    major = [tick for tick in major if low <= tick <= high]
+    nth = 1
+    while len(major) > most:
+        major = [10.0**d for d in decades if d % nth == 0 and low <= 10.0**d <= high]
+        nth += 1
+    every = [step * 10.0**d for d in decades for step in range(1, 10)]
+    minor = [tick for tick in every if low <= tick <= high and tick not in major]
+    return major, minor
+
+
+def byte_ticks(low: float, high: float) -> tuple[list[float], list[float]]:
+    """Labelled ticks of a log axis of bytes: powers of two, at most eight; no others."""
+    powers = range(ceil(log2(low)), floor(log2(high)) + 1)
+    every = max(1, ceil(len(powers) / 8))
+    return [2.0**power for power in powers if power % every == 0], []
+
+
+def tick_time(ns: float) -> str:
+    """A tick of a log axis of times: ``20 µs``."""
+    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= scale * 0.999:
+            return f"{ns / scale:,.0f} {unit}"
+    return f"{ns:g} ns"
+
+
+def log_axis(
+    axes: Axes, which: str, limits: tuple[float, float], times: bool = True, most: int = 7
+) -> None:
+    """Make the x or the y axis logarithmic, of times in ns (``most`` labels) or of bytes."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    set_scale, set_limits = (
+        (axes.set_xscale, axes.set_xlim) if which == "x" else (axes.set_yscale, axes.set_ylim)
+    )
+    set_scale("log")
+    set_limits(*limits)
+    major, minor = log_ticks(*limits, most) if times else byte_ticks(*limits)
+    axis.set_major_locator(FixedLocator(major))
+    axis.set_minor_locator(FixedLocator(minor) if which == "x" else NullLocator())
+    axis.set_ticklabels([tick_time(tick) if times else f"{tick:,.0f}" for tick in major])
+    axis.set_minor_formatter(lambda value, place: "")
+    axis.grid(True, which="major")
+    axes.set_axisbelow(True)
+
+
+def stacked(heights: Sequence[float], gap: float, top: float) -> Iterator[float]:
+    """The upper edges of parts that lie below each other."""
+    for height in heights:
+        yield top
+        top += height + gap

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The types of exchanges that a figure shows, with the report's own numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracer.report.tables import SETTLED, stage_table
+
+if TYPE_CHECKING:
+    from tracer.frames import Run
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Type(NamedTuple):
+    """One type of exchange: its settled exchanges and the quantiles of their totals, in ns."""
+
+    channel: str
+    name: str
+    exchanges: pd.DataFrame
+    p50: int
+    p90: int
+    p99: int
+
+    @property
+    def title(self) -> str:
+        """``netlink · msgchan echo``."""
+        return f"{self.channel} · {self.name}"
+
+    @property
+    def totals(self) -> Ints:
+        """Latencies in ns; at least 1, for the sake of log axes."""
+        return np.asarray(self.exchanges["total_ns"], np.int64).clip(1)
+
+    @property
+    def median(self) -> int:
+        """Row (of ``run.exchanges``) of the median exchange: the first whose total is p50."""
+        return int(self.exchanges.index[self.exchanges["total_ns"] == self.p50][0])
+
+
+def types(run: Run) -> list[Type]:
+    """The types that have settled exchanges, in the report's order."""
+    exchanges = run.exchanges
+    table = stage_table(exchanges)
+    settled = exchanges[exchanges["status"].isin(SETTLED) & exchanges["total_ns"].notna()]
+    keys = [settled["channel"].astype(str), settled["name"].astype(str)]
+    groups = dict(list(settled.groupby(keys, sort=False)))
+    return [
+        Type(row.channel, row.name, groups[row.channel, row.name], row.p50_ns, row.p90_ns,
+             row.p99_ns)
+        for row in table[table["stage"] == "total"].itertuples(name="Row", index=False)
+    ]  # fmt: skip

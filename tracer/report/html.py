@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A report as one page that loads nothing, and a run's summary in a notebook.
+
+The numbers are those of :mod:`tracer.report.tables`, as in the text. The templates escape
+whatever comes from a recording.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tracer.correlate.pieces import STAGES
+from tracer.errors import TracerError
+from tracer.report import tables
+from tracer.report.slowest import slowest_table
+
+if TYPE_CHECKING:
+    from tracer.frames import Run
+    from tracer.plot.waterfall import Piece
+
+_SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
+_BAR = 1000  # units of a small waterfall's width
+
+
+class Block(NamedTuple):
+    """One type of exchange: its table of stages and the figure beside it."""
+
+    stages: list[Any]
+    figure: Markup
+
+
+class Slow(NamedTuple):
+    """One of the slowest exchanges: its row, what the table says of it, its small waterfall."""
+
+    row: int
+    of: Any
+    bars: list[Bar]
+
+
+class Bar(NamedTuple):
+    """A stage in a small waterfall: where, in thousandths of the whole, and what it says."""
+
+    stage: str
+    left: float
+    width: float
+    title: str
+
+
+def write_page(run: Run, path: Path) -> None:
+    """Write the page of ``run`` to ``path``, whole or not at all.
+
+    Raises :class:`tracer.errors.TracerError` when it cannot be written there.
+    """
+    text = page(run)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TracerError(
+            f"cannot write the report {path}",
+            os.strerror(error.errno or 0),
+            "choose a file in a directory that exists and can be written",
+        ) from error
+
+
+def page(run: Run) -> str:
+    """The whole report as an HTML document."""
+    # Late: matplotlib takes half a second to import, and a notebook's summary needs none.
+    from tracer import plot
+    from tracer.plot.style import STAGE_COLOURS
+    from tracer.plot.svg import inline
+
+    stages = tables.stage_table(run.exchanges)
+    figures = {
+        name: Markup(inline(draw(run), name))
+        for name, draw in (
+            ("distribution", plot.distribution),
+            ("heatmap", plot.heatmap),
+            ("sizes", plot.sizes),
+        )
+    }
+    slow = _slowest(run)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            run=run,
+            facts=_facts(run),
+            reasons=tables.reasons(run),
+            losses=tables.losses(run),
+            overview=_overview(stages),
+            blocks=_blocks(run, stages),
+            figures=figures,
+            sizes=_sizes(run.exchanges),
+            outcomes=list(tables.outcome_table(run.exchanges).itertuples()),
+            slowest=slow,
+            legend=_legend(slow, STAGE_COLOURS),
+            colours=STAGE_COLOURS,
+            bar=_BAR,
+            ledger=list(run.ledger.itertuples()),
+            plan=run.meta.get("plan") or [],
+        )
+    )
+
+
+def summary(run: Run) -> str:
+    """A few lines of HTML: is it trusted, what was recorded, the latencies of each type."""
+    return (
+        _environment()
+        .get_template("summary.html.j2")
+        .render(
+            run=run,
+            facts=_facts(run),
+            reasons=tables.reasons(run),
+            losses=tables.losses(run),
+            overview=_overview(tables.stage_table(run.exchanges)),
+        )
+    )
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("tracer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(number=_number, signed=_signed, percent=_percent, rate=_rate)
+    return made
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What the text report's header says, and the module."""
+    meta = run.meta
+    clock = meta.get("clock") or {}
+    counted = ", counts instructions" if clock.get("deterministic") else ""
+    module = meta.get("module") or {}
+    build = str(module.get("build_id") or module.get("srcversion") or "?")[:12]
+    return {
+        "recording": str(run.path),
+        "command": shlex.join(meta.get("command") or []),
+        "host": str(meta.get("host", "?")),
+        "started": str(meta.get("started", "?")),
+        "kernel": f"{meta.get('kernel', '?')} {meta.get('machine', '')}".strip(),
+        "module": f"msgchan, build {build}" if module else "none",
+        "clock": f"{clock.get('name', '?')} from {clock.get('source', '?')}{counted}",
+        "duration": f"{tables.duration_ns(run) / 1e9:,.3f} s",
+        "rows": f"{len(run.events):,} events, {len(run.sends):,} sends, "
+        f"{len(run.exchanges):,} exchanges",
+        "tracer": str(meta.get("tracer", "?")),
+    }
+
+
+def _overview(stages: pd.DataFrame) -> list[Any]:
+    return list(stages[stages["stage"] == "total"].itertuples())
+
+
+def _blocks(run: Run, stages: pd.DataFrame) -> list[Block]:
+    from tracer.plot.svg import inline
+    from tracer.plot.types import types
+    from tracer.plot.waterfall import median
+
+    groups = dict(list(stages.groupby(["channel", "name"], sort=False)))
+    return [
+        Block(
+            list(groups[of.channel, of.name].itertuples()),
+            Markup(inline(median(run, [of]), f"waterfall{number}")),
+        )
+        for number, of in enumerate(types(run))
+    ]
+
+
+def _sizes(exchanges: pd.DataFrame) -> list[Any]:
+    found = tables.size_table(exchanges)
+    first = ~found.duplicated(["channel", "name"])
+    return list(found.assign(of=found["size"].map(_SIZE_NAMES), first=first).itertuples())
+
+
+def _slowest(run: Run) -> list[Slow]:
+    from tracer.plot.waterfall import pieces
+
+    return [
+        Slow(int(found.Index), found, _bars(pieces(run, int(found.Index)), int(found.total_ns)))
+        for found in slowest_table(run.exchanges).itertuples()
+    ]
+
+
+def _bars(found: list[Piece], total: int) -> list[Bar]:
+    total = max(total, 1)
+    return [
+        Bar(
+            piece.stage,
+            round(piece.begin_ns / total * _BAR, 2),
+            round(max(piece.dur_ns / total * _BAR, 1), 2),
+            f"{piece.stage} {piece.dur_ns:,} ns, {piece.dur_ns / total:.1%}",
+        )
+        for piece in found
+    ]
+
+
+def _legend(slow: list[Slow], colours: dict[str, str]) -> list[list[str]]:
+    """The stages that the small waterfalls show, those of one colour together."""
+    used = {bar.stage for one in slow for bar in one.bars}
+    by_colour: dict[str, list[str]] = {}
+    for stage in (*STAGES, "unexplained"):
+        if stage in used:
+            by_colour.setdefault(colours[stage], []).append(stage)
+    return list(by_colour.values())
+
+
+def _number(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:,}"
+
+
+def _signed(value: int) -> str:
+    return f"{value:+,}" if value else "0"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _rate(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:,.1f}"
