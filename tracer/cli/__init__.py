@@ -25,6 +25,8 @@ COMMANDS = {
     "drive": "Send a known workload over the module's channels.",
     "record": "Record the messages of a command or of a process.",
     "report": "Print the stages, sizes and ledger of a recording.",
+    "compare": "Tell whether recordings became slower, where, and how sure that is.",
+    "export": "Write a recording as a Perfetto trace, CSV or Parquet.",
     "lab": "Run a command as root in a virtual machine with the module loaded.",
 }
 INTERRUPTED = 130

@@ -77,7 +77,7 @@ def _plan(run: Run, console: Console) -> None:
         table.add_row(
             *(escape(str(row.get(key, ""))) for key in ("point", "site", "target", "reason"))
         )
-    _show(console, table)
+    show(console, table)
 
 
 def _stages(exchanges: pd.DataFrame, console: Console) -> None:
@@ -99,7 +99,7 @@ def _stages(exchanges: pd.DataFrame, console: Console) -> None:
                 f"{row.share:.1%}",
                 style={"total": "bold", "unexplained": "dim"}.get(str(row.stage)),
             )
-        _show(console, table)
+        show(console, table)
 
 
 def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
@@ -123,7 +123,7 @@ def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
             rate,
         )
         before = group
-    _show(console, table)
+    show(console, table)
 
 
 def _outcomes(exchanges: pd.DataFrame, console: Console) -> None:
@@ -141,7 +141,7 @@ def _outcomes(exchanges: pd.DataFrame, console: Console) -> None:
             str(row.channel), escape(str(row.name)), f"{row.count:,}", str(row.status),
             str(row.match),
         )  # fmt: skip
-    _show(console, table)
+    show(console, table)
 
 
 def _ledger(ledger: pd.DataFrame, console: Console) -> None:
@@ -166,7 +166,7 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
             escape(str(row.note)),
             style=None if row.ok else "red",
         )
-    _show(console, table)
+    show(console, table)
 
 
 def _titled(console: Console, title: str) -> Table:
@@ -174,7 +174,7 @@ def _titled(console: Console, title: str) -> Table:
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
 
 
-def _show(console: Console, table: Table) -> None:
+def show(console: Console, table: Table) -> None:
     console.print(_Whole(table), crop=False)
 
 

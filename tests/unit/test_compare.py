@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Verdicts, refusals, and how often they are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import run_builder
+from run_builder import META, record, times
+
+import tracer
+from tracer.compare import (
+    FASTER,
+    INCONCLUSIVE,
+    SAME,
+    SLOWER,
+    Comparison,
+    Options,
+    compare,
+    compare_digests,
+    needed_runs,
+)
+from tracer.digest import Digest, quantile_lines
+from tracer.errors import TracerError
+
+FEW = Options(resamples=699)
+DETERMINISTIC = {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": True}
+
+
+def digests(
+    runs: int, seed: int, *, deterministic: bool = False, count: int = 101, **how: Any
+) -> list[Digest]:
+    """Runs of 101 echoes each, reduced to digests; ``how`` as in :func:`run_builder.times`."""
+    random = np.random.default_rng(seed)
+    return [
+        Digest(
+            f"run-{seed}-{number}",
+            quantile_lines(run_builder.exchanges(times(random, count, **how)))[0],
+            {"kernel": "6.1"},
+            deterministic=deterministic,
+        )
+        for number in range(runs)
+    ]
+
+
+def line(found: Comparison, stage: str, quantile: str = "p50") -> pd.Series[Any]:
+    """The line of this stage and quantile."""
+    lines = found.lines
+    (row,) = lines[(lines["stage"] == stage) & (lines["quantile"] == quantile)].index
+    return lines.loc[row]
+
+
+def test_a_slower_stage_is_named() -> None:
+    base, new = digests(10, 1, run_spread=0.02), digests(10, 2, run_spread=0.02, add={"reply": 900})
+    found = compare_digests(base, new)
+    assert (found.verdict, found.exit_status) == (SLOWER, 1)
+    (moved,) = found.moved.itertuples()
+    assert (moved.channel, moved.name, moved.stage, moved.verdict) == (
+        "netlink", "msgchan echo", "reply", SLOWER,
+    )  # fmt: skip
+    assert moved.change_ns == pytest.approx(900, rel=0.1)
+    reply = line(found, "reply")
+    assert reply["low_ns"] < 900 < reply["high_ns"]
+    assert reply["p"] <= 0.01
+    assert line(found, "copy")["verdict"] == SAME
+
+
+def test_faster_is_the_mirror_image_of_slower() -> None:
+    fast, slow = digests(10, 1, run_spread=0.02), digests(10, 2, run_spread=0.02, add={"copy": 900})
+    found = compare_digests(slow, fast)
+    assert (found.verdict, found.exit_status) == (FASTER, 0)
+    assert found.moved["stage"].tolist() == ["copy"]
+    assert line(found, "total")["change_ns"] < -800
+
+
+def test_slower_wins_over_faster() -> None:
+    base = digests(10, 1, run_spread=0.01)
+    new = digests(10, 2, run_spread=0.01, add={"handler": 900, "queue": -1800})
+    found = compare_digests(base, new)
+    assert line(found, "queue")["verdict"] == FASTER
+    assert found.verdict == SLOWER
+    assert found.moved["stage"].tolist() == ["handler"]
+
+
+def test_like_sides_are_the_same() -> None:
+    found = compare_digests(digests(10, 1, run_spread=0.005), digests(10, 2, run_spread=0.005))
+    assert (found.verdict, found.exit_status, found.more_runs) == (SAME, 0, None)
+    assert found.moved.empty
+
+
+def test_a_change_below_the_margin_does_not_matter() -> None:
+    base, new = digests(10, 1, run_spread=0.002), digests(10, 2, run_spread=0.002, add={"copy": 60})
+    found = line(compare_digests(base, new), "copy")
+    assert found["low_ns"] > 0
+    assert found["verdict"] == SAME
+
+
+def test_noise_is_inconclusive_and_tells_what_would_settle_it() -> None:
+    base, new = digests(10, 1, run_spread=0.1), digests(10, 2, run_spread=0.1)
+    found = compare_digests(base, new)
+    assert (found.verdict, found.exit_status) == (INCONCLUSIVE, 3)
+    assert found.more_runs is not None
+    assert found.more_runs > 10
+
+
+def test_the_estimate_of_more_runs_holds() -> None:
+    base, new = digests(8, 3, run_spread=0.03), digests(8, 4, run_spread=0.03)
+    found = compare_digests(base, new)
+    assert found.verdict == INCONCLUSIVE
+    assert found.more_runs is not None
+    more = 2 * found.more_runs  # the estimate rests on eight runs
+    base, new = digests(8 + more, 3, run_spread=0.03), digests(8 + more, 4, run_spread=0.03)
+    assert compare_digests(base, new, FEW).verdict == SAME
+
+
+@pytest.mark.parametrize("runs", [1, 2, 4])
+def test_few_runs_on_a_wall_clock_are_inconclusive(runs: int) -> None:
+    base = digests(runs, 1, run_spread=0.001)
+    new = digests(runs, 2, run_spread=0.001, shift={"handler": 1.2})
+    found = compare_digests(base, new)
+    assert set(found.lines["verdict"]) == {INCONCLUSIVE}
+    assert found.more_runs == 5 - runs
+    assert found.lines["p"].isna().all()
+
+
+def test_five_runs_are_enough_for_one_percent() -> None:
+    assert needed_runs(0.01) == 5
+    base = digests(5, 1, run_spread=0.001)
+    new = digests(5, 2, run_spread=0.001, shift={"handler": 1.2})
+    assert line(compare_digests(base, new), "handler")["verdict"] == SLOWER
+
+
+def test_one_run_is_enough_for_what_is_beyond_noise() -> None:
+    base, new = digests(1, 1), digests(1, 2, add={"handler": 50_000})
+    found = compare_digests(base, new)
+    assert found.verdict == SLOWER
+    assert found.moved["stage"].tolist() == ["handler"]
+    assert line(compare_digests(new, base), "handler")["verdict"] == FASTER
+    assert compare_digests(new, base).verdict == FASTER
+
+
+def test_beyond_noise_needs_enough_exchanges() -> None:
+    base, new = digests(1, 1, count=23), digests(1, 2, count=23, add={"handler": 50_000})
+    assert compare_digests(base, new).verdict == INCONCLUSIVE
+
+
+def test_a_clear_shift_is_significant_however_little_the_runs_vary() -> None:
+    for runs in (6, 10):
+        base = digests(runs, 1, run_spread=0.0005)
+        new = digests(runs, 2, run_spread=0.0005, shift={"handler": 1.3})
+        assert line(compare_digests(base, new), "handler")["verdict"] == SLOWER
+
+
+def test_an_outlying_run_decides_nothing() -> None:
+    base, new = digests(10, 1, run_spread=0.005), digests(9, 2, run_spread=0.005)
+    disturbed = digests(1, 3, shift=dict.fromkeys(run_builder.STAGES, 3.0))
+    found = compare_digests(base, [*new, *disturbed]).lines
+    assert set(found["verdict"]) <= {SAME, INCONCLUSIVE}
+    assert (found["change"].fillna(0).abs() < 0.03).all()
+    clear = compare_digests(base, [*digests(9, 2, run_spread=0.005, add={"copy": 900}), *disturbed])
+    assert line(clear, "copy")["verdict"] == SLOWER
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    base, new = digests(10, 1, run_spread=0.03), digests(10, 2, run_spread=0.03)
+    pd.testing.assert_frame_equal(
+        compare_digests(base, new).lines, compare_digests(base, new).lines
+    )
+    other = compare_digests(base, new, Options(seed=2)).lines
+    assert (other["low_ns"] != compare_digests(base, new).lines["low_ns"]).any()
+
+
+# --------------------------------------------------------------------------
+# The deterministic clock
+
+
+@pytest.mark.parametrize(("ns", "verdict"), [(0, SAME), (60, SAME), (104, SLOWER), (300, SLOWER)])
+@pytest.mark.parametrize("stage", ["handler", "reply", "copy"])
+def test_one_run_a_side_on_the_deterministic_clock(stage: str, ns: int, verdict: str) -> None:
+    how = {"deterministic": True, "spread": 0.0005}
+    base, new = digests(1, 1, **how), digests(1, 2, **how, add={stage: ns})
+    found = compare_digests(base, new)
+    assert found.deterministic
+    assert line(found, stage)["verdict"] == verdict
+    assert found.verdict == verdict
+    assert found.moved["stage"].tolist() == ([stage] if verdict == SLOWER else [])
+
+
+def test_a_wide_spread_within_the_run_is_inconclusive_there_too() -> None:
+    base = digests(1, 1, deterministic=True, spread=0.5)
+    new = digests(1, 2, deterministic=True, spread=0.5)
+    found = compare_digests(base, new)
+    assert found.verdict == INCONCLUSIVE
+    assert found.more_runs is not None
+
+
+def test_a_wall_clock_on_one_side_makes_it_a_wall_clock() -> None:
+    base, new = digests(1, 1, deterministic=True), digests(1, 2)
+    assert not compare_digests(base, new).deterministic
+
+
+# --------------------------------------------------------------------------
+# How often it is wrong
+
+
+@cache
+def pool(seed: int, shift: float, spread: float) -> list[Digest]:
+    """A hundred recordings to draw from; run to run every stage varies by ``spread``."""
+    moved = dict.fromkeys(run_builder.STAGES, shift)
+    return digests(100, seed, run_spread=spread, shift=moved)
+
+
+def rate(wanted: str, shift: float, trials: int, spread: float) -> float:
+    """How often ten runs a side, drawn from the pools, are judged as ``wanted``."""
+    random = np.random.default_rng(5)
+    base, new = pool(1, 1.0, spread), pool(2, shift, spread) if shift != 1 else pool(1, 1.0, spread)
+    hits = 0
+    for _ in range(trials):
+        if base is new:
+            drawn = random.permutation(100)
+            sides = [base[i] for i in drawn[:10]], [base[i] for i in drawn[10:20]]
+        else:
+            picks = [random.choice(100, 10, replace=False) for _ in range(2)]
+            sides = [base[i] for i in picks[0]], [new[i] for i in picks[1]]
+        hits += compare_digests(*sides, FEW).verdict == wanted
+    return hits / trials
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.1])
+def test_false_alarms_on_a_wall_clock(spread: float) -> None:
+    assert rate(SLOWER, 1.0, 100, spread) <= 0.02
+    assert rate(FASTER, 1.0, 50, spread) <= 0.02
+
+
+def test_detection_on_a_wall_clock() -> None:
+    assert rate(SLOWER, 1.1, 100, 0.03) >= 0.95
+
+
+def test_rates_on_the_deterministic_clock() -> None:
+    how = {"deterministic": True, "spread": 0.0005, "run_spread": 0.001}
+    alike = digests(100, 11, **how)
+    slower = [digests(1, 100 + i, **how, add={"handler": 120})[0] for i in range(50)]
+    alarms = [compare_digests([a], [b]).verdict for a, b in pairwise(alike)]
+    found = [
+        line(compare_digests([a], [b]), "handler")["verdict"]
+        for a, b in zip(alike, slower, strict=False)
+    ]
+    assert set(alarms) == {SAME}
+    assert set(found) == {SLOWER}
+
+
+# --------------------------------------------------------------------------
+# What may be compared: on recordings
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> tracer.frames.Run:
+    return tracer.load(record(tmp_path / "base", times(np.random.default_rng(1), 31)))
+
+
+def other(tmp_path: Path, **meta: Any) -> tracer.frames.Run:
+    return tracer.load(record(tmp_path / "new", times(np.random.default_rng(2), 31), **meta))
+
+
+def test_recordings_compare(base: Any, tmp_path: Path) -> None:
+    clock = {"clock": DETERMINISTIC}
+    found = compare([base], [other(tmp_path)], Options(stages=("handler",), types=("netlink",)))
+    assert set(found.lines["stage"]) == {"handler"}
+    assert found.lines["decides"].tolist() == [True, False]
+    assert found.base == (str(tmp_path / "base"),)
+    with pytest.raises(TracerError, match="differ in clock"):
+        compare(
+            [base],
+            [tracer.load(record(tmp_path / "d", times(np.random.default_rng(2), 31), **clock))],
+        )
+
+
+OTHER_PLAN = [*META["plan"][:1], META["plan"][1] | {"site": "kprobe"}]
+
+
+@pytest.mark.parametrize(
+    ("meta", "name", "said"),
+    [
+        ({"plan": OTHER_PLAN}, "plan",
+         "copy fentry skb_copy_datagram_iter against copy kprobe skb_copy_datagram_iter"),
+        ({"plan": META["plan"][:1]}, "plan", "skb_copy_datagram_iter against no such site"),
+        ({"kernel": "6.12"}, "kernel", "6.1.0-56-amd64 x86_64 against 6.12 x86_64"),
+        ({"clock": META["clock"] | {"source": "hpet"}}, "clock", "from tsc against .* from hpet"),
+        ({"clock": DETERMINISTIC}, "clock", "against .*, counts instructions"),
+    ],
+)  # fmt: skip
+def test_other_conditions_are_refused_unless_allowed(
+    base: Any, tmp_path: Path, meta: dict[str, Any], name: str, said: str
+) -> None:
+    new = other(tmp_path, **meta)
+    with pytest.raises(TracerError, match=f"differ in {name}: .*{said}.*--allow {name}"):
+        compare([base], [new])
+    found = compare([base], [new], Options(allow=frozenset({name})))
+    assert f"compared although these may differ: {name}" in found.notes
+
+
+def test_reasons_of_the_plan_do_not_matter(base: Any, tmp_path: Path) -> None:
+    plan = [site | {"reason": "asked for"} for site in META["plan"]]
+    assert compare([base], [other(tmp_path, plan=plan)]).verdict == INCONCLUSIVE
+
+
+def test_an_untrusted_recording_is_refused_unless_allowed(base: Any, tmp_path: Path) -> None:
+    new = other(tmp_path, losses={"recursion_misses": 3})
+    with pytest.raises(TracerError, match=r"new is untrusted \(recursion misses.*--allow untrust"):
+        compare([base], [new])
+    assert compare([base], [new], Options(allow=frozenset({"untrusted"}))).exit_status == 3
+
+
+def test_nothing_to_compare(base: Any, tmp_path: Path) -> None:
+    for options in (Options(types=("notify",)), Options(stages=("exit",))):
+        with pytest.raises(TracerError, match="nothing to compare"):
+            compare([base], [base], options)
+    with pytest.raises(TracerError, match="a side has no run"):
+        compare([base], [])
+
+
+# --------------------------------------------------------------------------
+# Notes
+
+
+def test_other_hosts_and_builds_are_noted(base: Any, tmp_path: Path) -> None:
+    found = compare([base], [other(tmp_path, host="there", module={"build_id": "77"})])
+    assert "the host differs: lab, there" in found.notes
+    assert "the module build differs: 48c0, 77" in found.notes
+
+
+def test_what_has_too_few_exchanges_is_noted(base: Any, tmp_path: Path) -> None:
+    found = compare([base], [other(tmp_path)])
+    assert "netlink, msgchan echo: p99 needs 300 exchanges a run" in found.notes
+    assert set(found.lines["quantile"]) == {"p50", "p90"}
+
+
+def test_sides_one_after_the_other_are_noted() -> None:
+    def started(runs: list[Digest], *hours: int) -> list[Digest]:
+        return [
+            replace(r, started=f"2026-11-21T{h:02}:00") for r, h in zip(runs, hours, strict=True)
+        ]
+
+    sides = digests(2, 1), digests(2, 2)
+    after = compare_digests(started(sides[0], 1, 2), started(sides[1], 3, 4))
+    mixed = compare_digests(started(sides[0], 1, 3), started(sides[1], 2, 4))
+    assert any("recorded after the other" in note for note in after.notes)
+    assert mixed.notes == ()
+
+
+def test_types_and_outcomes_of_one_side_are_noted() -> None:
+    echo, get = ("netlink", "msgchan echo"), ("getsockopt", "msgchan request")
+    base = [replace(digests(1, 1)[0], outcomes={echo: 1.0, get: 1.0})]
+    new = [replace(digests(1, 2)[0], outcomes={echo: 0.9})]
+    assert compare_digests(base, new).notes == (
+        "getsockopt, msgchan request: only in base",
+        "netlink, msgchan echo: 90.0% of the exchanges were completed, 100.0% in base",
+    )
+
+
+def test_what_is_unexplained_is_compared_where_there_is_some() -> None:
+    (base,), (new,) = digests(1, 1), digests(1, 2)
+    assert "unexplained" not in set(compare_digests([base], [new]).lines["stage"])
+    lines = new.lines.copy()
+    lines.loc[lines.index.get_level_values("stage") == "unexplained", "value_ns"] = 500
+    found = compare_digests([base], [replace(new, lines=lines)])
+    assert line(found, "unexplained")["change_ns"] == 500
+
+
+def test_a_stage_that_not_every_run_has_is_left_out_and_noted() -> None:
+    (base,), (new,) = digests(1, 1), digests(1, 2)
+    new = replace(new, lines=new.lines.drop(index="wake", level="stage"))
+    found = compare_digests([base], [new])
+    assert "wake" not in set(found.lines["stage"])
+    assert found.notes == ("netlink, msgchan echo: wake is not in every run",)

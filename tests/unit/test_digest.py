@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is left of a run when it is reduced to its quantiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from run_builder import ECHO, exchanges, record, times
+
+import tracer
+from tracer.digest import KEY, MINIMUM, QUANTILES, VALUES, digest, quantile_lines
+from tracer.report.tables import stage_table
+
+
+def test_a_recording_s_digest(tmp_path: Path) -> None:
+    stage_times = times(np.random.default_rng(1), 41)
+    run = tracer.load(record(tmp_path / "a", stage_times))
+    found = digest(run)
+    assert found.lines.index.names == KEY
+    assert found.lines.columns.tolist() == VALUES
+    pd.testing.assert_frame_equal(found.lines, quantile_lines(exchanges(stage_times))[0])
+    assert found.reasons == ()
+    assert not found.deterministic
+    assert found.conditions["kernel"] == "6.1.0-56-amd64 x86_64"
+    assert found.conditions["clock"] == "CLOCK_MONOTONIC from tsc"
+    assert ("copy", "fentry", "skb_copy_datagram_iter") in found.conditions["plan"]
+    assert found.outcomes == {("netlink", "msgchan echo"): 1.0}
+
+
+def test_quantiles_are_those_of_the_report() -> None:
+    frame = exchanges(times(np.random.default_rng(1), 307))
+    lines = quantile_lines(frame)[0]["value_ns"].unstack("quantile")
+    told = stage_table(frame).set_index(["channel", "name", "stage"]).loc[lines.index]
+    for quantile in QUANTILES:
+        assert (lines[quantile] == told[f"{quantile}_ns"]).all()
+
+
+def test_stages_are_in_the_order_of_the_path() -> None:
+    lines = quantile_lines(exchanges(times(np.random.default_rng(1), 11)))[0]
+    assert list(dict.fromkeys(lines.index.get_level_values("stage"))) == [
+        *ECHO, "unexplained", "total",
+    ]  # fmt: skip
+
+
+def test_a_quantile_needs_exchanges_beyond_it() -> None:
+    for count, left in ((9, ["p50", "p90", "p99"]), (10, ["p90", "p99"]), (299, ["p99"])):
+        lines, left_out = quantile_lines(exchanges(times(np.random.default_rng(1), count)))
+        assert not set(lines.index.get_level_values("quantile")) & set(left)
+        assert left_out == tuple(
+            (("netlink", "msgchan echo"),
+             f"netlink, msgchan echo: {q} needs {MINIMUM[q]} exchanges a run")
+            for q in left
+        )  # fmt: skip
+
+
+def test_unsettled_exchanges_count_in_the_outcomes_only() -> None:
+    frame = exchanges(times(np.random.default_rng(1), 20))
+    frame.loc[:3, "status"] = "unanswered"
+    frame.loc[4, "status"] = "error"
+    assert set(quantile_lines(frame)[0]["count"]) == {16}
+
+
+def test_the_interval_within_a_run_covers_the_true_median() -> None:
+    random = np.random.default_rng(1)
+    missed = 0
+    for _ in range(200):
+        lines = quantile_lines(exchanges(times(random, 101)))[0]
+        low, high = lines.loc[("netlink", "msgchan echo", "handler", "p50"), ["low_ns", "high_ns"]]
+        missed += not low <= ECHO["handler"] <= high
+    assert missed <= 1
+
+
+def test_an_untrusted_run_says_why(tmp_path: Path) -> None:
+    stage_times = times(np.random.default_rng(1), 11)
+    run = tracer.load(record(tmp_path / "a", stage_times, losses={"recursion_misses": 3}))
+    assert digest(run).reasons[0].startswith("recursion misses: kernel 3")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``tracer export``: a recording for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracer.cli.progress import note
+from tracer.export import atomically, perfetto, table
+from tracer.frames import load
+from tracer.report.tables import reasons
+
+FORMATS = ("perfetto", "csv", "parquet")
+
+
+@click.command(name="export")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), required=True,
+    help="A timeline for ui.perfetto.dev, or the exchanges as a table.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True,
+    metavar="FILE", help="The file to write; one that exists is replaced.",
+)  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, directory: Path, form: str, output: Path) -> None:
+    """Write the recording in DIRECTORY as one file in another format.
+
+    perfetto is a timeline in the trace-event format: processes with their threads
+    and sockets, and arrows from each request to its reply. csv and parquet hold
+    one row per exchange, with the columns of docs/frames.md.
+
+    Exit status 1 when the recording cannot be trusted; the file is written.
+
+    \b
+    Example:
+      tracer export runs/first --format perfetto -o first.json
+      tracer export runs/first --format parquet -o first.parquet
+    """
+    run = load(directory)
+    if form == "perfetto":
+        counts: dict[str, int] = {}
+        atomically(output, lambda part: counts.update(perfetto.write(run, part)))
+        told = ", ".join(f"{what} {count:,}" for what, count in counts.items())
+        note(f"{output}: {told}")
+    else:
+        write = table.write_csv if form == "csv" else table.write_parquet
+        atomically(output, lambda part: write(run, part))
+        note(f"{output}: {len(run.exchanges):,} exchanges")
+    if not run.trusted:
+        for reason in reasons(run):
+            note(f"untrusted: {reason}")
+        ctx.exit(1)

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compare runs: which exchange types and stages became slower or faster, and how sure that is.
+
+Computes only; :mod:`tracer.report.comparison` prints. The rules, line by line (a line is one
+quantile of one stage of one type of exchange):
+
+- The *change* is the difference of the two sides' levels (trimmed means over the runs).
+- A change matters from the *margin* on: the larger of 2 % of the base and 100 ns.
+- ``slower``, ``faster``: the change is at least the margin, its interval excludes 0, and no
+  chance division of the runs explains it (:func:`tracer.resample.permutation_test`).
+- ``same``: the whole interval lies within the margin (equivalence, not lack of proof;
+  Schuirmann 1987).
+- ``inconclusive``: anything else, with an estimate of how many more runs would settle it.
+
+On the deterministic clock a run repeats, so one a side is enough: the interval is that of the
+quantile within the runs, and the margin is the bound of repeatability that the lab holds. On a
+wall clock too few runs (below five a side, as allowed here) leave every line inconclusive, but
+for one that is beyond noise: :func:`_beyond_noise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tracer import resample
+from tracer.comparable import notes, require_comparable
+from tracer.digest import MINIMUM, QUANTILES, VALUES, Digest, digest
+from tracer.errors import TracerError
+from tracer.resample import Floats
+
+if TYPE_CHECKING:
+    from tracer.frames import Run
+
+SAME, SLOWER, FASTER, INCONCLUSIVE = "same", "slower", "faster", "inconclusive"
+EXIT_STATUS = {SAME: 0, FASTER: 0, SLOWER: 1, INCONCLUSIVE: 3}
+LEAST_RUNS = 3
+MOST_RUNS = 1_000_000
+_BEYOND = 2.0
+_BEYOND_COUNT = 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compare.
+
+    ``min_effect`` (share of the base) and ``min_effect_ns``: the larger one is the margin.
+    ``confidence`` of the intervals of single lines; ``false_alarms``: the chance of even one
+    ``slower`` or ``faster`` line between like sides. ``stages`` and ``types`` (channel or
+    name) select lines; ``allow`` names conditions that may differ
+    (:data:`tracer.comparable.CONDITIONS`).
+    """
+
+    min_effect: float = 0.02
+    min_effect_ns: int = 100
+    confidence: float = 0.95
+    false_alarms: float = 0.01
+    resamples: int = 5000
+    seed: int = 1
+    stages: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    allow: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result.
+
+    ``lines``: channel, name, stage, quantile, decides (whether it must be settled for the
+    overall verdict), base_ns, new_ns, change_ns (new - base), change (share of the base),
+    low_ns and high_ns (interval of the change), margin_ns, p (adjusted for all lines; NA
+    without a test), verdict, more_runs (a side, to settle it; NA where settled).
+    ``moved``: for each type the stage that contributes most to its change: channel, name,
+    stage, verdict, change_ns, share (of the change of the type's total; NaN where that is not
+    settled).
+    ``notes``: what else a reader should know, a line each.
+    """
+
+    verdict: str
+    lines: pd.DataFrame
+    moved: pd.DataFrame
+    base: tuple[str, ...]
+    new: tuple[str, ...]
+    deterministic: bool
+    notes: tuple[str, ...]
+    options: Options
+
+    @property
+    def exit_status(self) -> int:
+        """0 same or faster, 1 slower, 3 inconclusive."""
+        return EXIT_STATUS[self.verdict]
+
+    @property
+    def more_runs(self) -> int | None:
+        """Runs to add to each side to settle every deciding line, None when they are settled."""
+        open_lines = self.lines[self.lines["decides"]]["more_runs"].dropna()
+        return int(open_lines.max()) if len(open_lines) else None
+
+
+def compare(base: Sequence[Run], new: Sequence[Run], options: Options | None = None) -> Comparison:
+    """Compare two sides of one run or more; the replicate is the run.
+
+    Raises :class:`TracerError` when the runs are not comparable, or nothing is left to compare.
+    """
+    return compare_digests([digest(run) for run in base], [digest(run) for run in new], options)
+
+
+def compare_digests(
+    base: Sequence[Digest], new: Sequence[Digest], options: Options | None = None
+) -> Comparison:
+    """As :func:`compare`, on runs that were reduced to digests before."""
+    options = options or Options()
+    require_comparable(base, new, options.allow)
+    index = _common_lines([*base, *new], options)
+    sides = _Sides(_values(base, index), _values(new, index))
+    deterministic = all(run.deterministic for run in (*base, *new))
+    lines = _judge(index.to_frame(index=False), sides, deterministic, options)
+    return Comparison(
+        verdict=_overall(lines),
+        lines=lines,
+        moved=_moved(lines),
+        base=tuple(run.name for run in base),
+        new=tuple(run.name for run in new),
+        deterministic=deterministic,
+        notes=notes(base, new, index, options.allow),
+        options=options,
+    )
+
+
+# --------------------------------------------------------------------------
+# The numbers
+
+
+def _common_lines(runs: Sequence[Digest], options: Options) -> pd.MultiIndex:
+    """The lines that every run has, as far as the options select them."""
+    index = runs[0].lines.index
+    for run in runs[1:]:
+        if not run.lines.index.equals(index):
+            index = index[index.isin(run.lines.index)]
+    if options.types:
+        known = [index.get_level_values(level).isin(options.types) for level in ("channel", "name")]
+        index = index[known[0] | known[1]]
+    if options.stages:
+        index = index[index.get_level_values("stage").isin(options.stages)]
+    else:
+        index = index[~_all_explained(runs, index)]
+    if not len(index):
+        raise TracerError(
+            "nothing to compare",
+            f"no such type and stage has {min(MINIMUM.values())} settled exchanges in every run",
+            "record more exchanges, or select other types or stages",
+        )
+    return index
+
+
+def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[np.bool_]:
+    """Lines of ``unexplained`` that are 0 in every run: they would say nothing."""
+    stage = np.asarray(index.get_level_values("stage") == "unexplained", np.bool_)
+    zero = np.ones(int(stage.sum()), np.bool_)
+    for run in runs:
+        zero &= run.lines["value_ns"].reindex(index[stage]).to_numpy() == 0
+    stage[stage] = zero
+    return stage
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Per side the columns of ``Digest.lines``: name -> runs x lines."""
+
+    base: dict[str, Floats]
+    new: dict[str, Floats]
+
+
+def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
+    tables = [run.lines if run.lines.index.equals(index) else run.lines.loc[index] for run in runs]
+    return {name: np.stack([t[name].to_numpy(np.float64) for t in tables]) for name in VALUES}
+
+
+def _judge(
+    lines: pd.DataFrame, sides: _Sides, deterministic: bool, options: Options
+) -> pd.DataFrame:
+    """Add the columns of ``Comparison.lines`` to the key columns."""
+    base, new = sides.base["value_ns"], sides.new["value_ns"]
+    base_level, new_level = resample.level(base), resample.level(new)
+    change = new_level - base_level
+    margin = np.maximum(options.min_effect * base_level, options.min_effect_ns)
+    lines["decides"] = _decides(lines, options)
+    lines["base_ns"], lines["new_ns"], lines["change_ns"] = base_level, new_level, change
+    lines["change"] = np.divide(
+        change, base_level, out=np.full(change.size, np.nan), where=base_level > 0
+    )
+    if deterministic:
+        low, high, p, more, verdicts = _within_runs(sides, change, margin)
+    else:
+        low, high, p, more, verdicts = _between_runs(sides, change, margin, options)
+    lines["low_ns"], lines["high_ns"], lines["margin_ns"] = low, high, margin
+    lines["p"] = pd.array(p, "Float64").copy()
+    lines.loc[np.isnan(p), "p"] = pd.NA
+    lines["verdict"] = verdicts
+    lines["more_runs"] = pd.array(more.astype(np.int64), "Int64")
+    lines.loc[lines["verdict"] != INCONCLUSIVE, "more_runs"] = pd.NA
+    return lines
+
+
+def _decides(lines: pd.DataFrame, options: Options) -> pd.Series[bool]:
+    """The median of the total, or of the stages that were asked for, must be settled."""
+    median = lines["quantile"] == next(iter(QUANTILES))
+    return median if options.stages else median & (lines["stage"] == "total")
+
+
+def _within_runs(
+    sides: _Sides, change: Floats, margin: Floats
+) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
+    """low, high, p (NaN), more_runs and verdict by line, from the spread within the runs.
+
+    The runs' intervals of a quantile become one of their level, and those of both sides one of
+    the change, by adding the distances from the middle in squares (Zou & Donner, "Construction
+    of confidence limits about effect measures", Statistics in Medicine 27, 2008).
+    """
+    down, up = [
+        [
+            np.sqrt(np.square(side[end] - side["value_ns"]).sum(axis=0)) / len(side[end])
+            for side in (sides.base, sides.new)
+        ]
+        for end in ("low_ns", "high_ns")
+    ]
+    low, high = change - np.hypot(down[1], up[0]), change + np.hypot(up[1], down[0])
+    verdicts = _verdicts(change, low, high, margin, np.ones(change.size, np.bool_))
+    runs = min(len(sides.base["value_ns"]), len(sides.new["value_ns"]))
+    more = _more_runs(runs, change, low, high, margin, np.zeros(change.size))
+    return low, high, np.full(change.size, np.nan), more, verdicts
+
+
+def _between_runs(
+    sides: _Sides, change: Floats, margin: Floats, options: Options
+) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
+    """low, high, p, more_runs and verdict by line, from the spread between runs."""
+    base, new = sides.base["value_ns"], sides.new["value_ns"]
+    runs = len(base), len(new)
+    random = np.random.default_rng(options.seed)
+    low, high = resample.bootstrap_interval(
+        base, new, options.confidence, options.resamples, random
+    )
+    if min(runs) < LEAST_RUNS or resample.smallest_p(*runs) > options.false_alarms:
+        missing = max(needed_runs(options.false_alarms) - min(runs), 1)
+        verdicts = _beyond_noise(sides, change, margin)
+        return low, high, np.full(change.size, np.nan), np.full(change.size, missing), verdicts
+    tested = resample.permutation_test(
+        base, new, margin, options.false_alarms, options.resamples, random
+    )
+    significant = tested.p <= options.false_alarms
+    verdicts = _verdicts(change, low, high, margin, significant)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        prove = tested.critical / tested.statistic
+    more = _more_runs(min(runs), change, low, high, margin, prove)
+    return low, high, tested.p, more, verdicts
+
+
+def _verdicts(
+    change: Floats, low: Floats, high: Floats, margin: Floats, significant: npt.NDArray[np.bool_]
+) -> list[str]:
+    found = np.full(change.size, INCONCLUSIVE, object)
+    moved = (np.abs(change) >= margin) & significant
+    found[moved & (change > 0) & (low > 0)] = SLOWER
+    found[moved & (change < 0) & (high < 0)] = FASTER
+    found[(low > -margin) & (high < margin)] = SAME
+    return [str(verdict) for verdict in found]
+
+
+def _beyond_noise(sides: _Sides, change: Floats, margin: Floats) -> list[str]:
+    """With too few runs to know the spread between runs: all inconclusive but the gross.
+
+    A line is ``slower`` when the fastest tenth of the exchanges in every new run takes at
+    least twice as long as the slowest tenth in any base run (and the other way round for
+    ``faster``), with 30 exchanges a run: a disturbance would have to have slowed nearly every
+    exchange to more than twice what nearly none took before. That is a rule, no test; it
+    states no p.
+    """
+    base, new = sides.base, sides.new
+    many = np.minimum(base["count"].min(axis=0), new["count"].min(axis=0)) >= _BEYOND_COUNT
+    gross = many & (np.abs(change) >= margin)
+    found = np.full(change.size, INCONCLUSIVE, object)
+    slower = new["fast_ns"].min(axis=0) >= _BEYOND * base["slow_ns"].max(axis=0)
+    faster = base["fast_ns"].min(axis=0) >= _BEYOND * new["slow_ns"].max(axis=0)
+    found[gross & slower & (change > 0)] = SLOWER
+    found[gross & faster & (change < 0)] = FASTER
+    return [str(verdict) for verdict in found]
+
+
+def needed_runs(false_alarms: float) -> int:
+    """The fewest runs a side with which chance can be told from change: 5 for 1 %."""
+    runs = LEAST_RUNS
+    while resample.smallest_p(runs, runs) > false_alarms:
+        runs += 1
+    return runs
+
+
+def _more_runs(
+    runs: int, change: Floats, low: Floats, high: Floats, margin: Floats, prove: Floats
+) -> Floats:
+    """How many runs more, a side, would settle each line if its change and spread stay.
+
+    Standard errors shrink with the root of the number of runs. A change of the margin or more
+    is settled when it is ``prove`` times less uncertain and its interval excludes 0, a smaller
+    one when its interval fits within the margin.
+    """
+    size = np.abs(change)
+    reach = np.maximum(high - change, change - low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(
+            size >= margin, np.fmax(prove, reach / size), reach / np.abs(margin - size)
+        )
+    needed = np.ceil(runs * np.square(factor)) - runs
+    more: Floats = np.clip(np.nan_to_num(needed, nan=1, posinf=MOST_RUNS), 1, MOST_RUNS)
+    return more
+
+
+# --------------------------------------------------------------------------
+# What they say together
+
+
+def _overall(lines: pd.DataFrame) -> str:
+    """``slower`` when any line is; else the deciding lines must be settled."""
+    verdicts = lines["verdict"]
+    if (verdicts == SLOWER).any():
+        return SLOWER
+    deciding = verdicts[lines["decides"]]
+    if deciding.empty or (deciding == INCONCLUSIVE).any():
+        return INCONCLUSIVE
+    return FASTER if (verdicts == FASTER).any() else SAME
+
+
+def _moved(lines: pd.DataFrame) -> pd.DataFrame:
+    """The stage with the largest settled change of its median, by type."""
+    rows = []
+    median = lines[lines["quantile"] == next(iter(QUANTILES))]
+    for (channel, name), group in median.groupby(["channel", "name"], sort=False):
+        total = group[(group["stage"] == "total") & group["verdict"].isin([SLOWER, FASTER])]
+        settled = group[group["verdict"].isin([SLOWER, FASTER]) & (group["stage"] != "total")]
+        if (settled["verdict"] == SLOWER).any():
+            settled = settled[settled["verdict"] == SLOWER]
+        if settled.empty:
+            continue
+        most = settled.loc[settled["change_ns"].abs().idxmax()]
+        whole = float(total["change_ns"].iloc[0]) if len(total) else np.nan
+        share = most["change_ns"] / whole if whole else np.nan
+        rows.append((channel, name, most["stage"], most["verdict"], most["change_ns"], share))
+    return pd.DataFrame(rows, columns=["channel", "name", "stage", "verdict", "change_ns", "share"])

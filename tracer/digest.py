@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a comparison needs of one run: quantiles by exchange type and stage, and the conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tracer.correlate.pieces import STAGES
+from tracer.report.tables import SETTLED, reasons
+
+if TYPE_CHECKING:
+    from tracer.frames import Run
+
+KEY = ["channel", "name", "stage", "quantile"]
+VALUES = ["count", "value_ns", "low_ns", "high_ns", "fast_ns", "slow_ns"]
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+MINIMUM = {"p50": 10, "p90": 30, "p99": 300}
+"""Exchanges that a run needs for a quantile: three beyond it, and ten at least."""
+#: Two-sided 99.9 % of the normal distribution: the confidence of the interval within a run.
+_WITHIN = 3.29
+
+
+@dataclass(frozen=True)
+class Digest:
+    """One run, ready to be compared.
+
+    ``lines`` is indexed by channel, name, stage and quantile, as far as the run holds enough
+    settled exchanges: count (exchanges), value_ns (the quantile), low_ns and high_ns (its
+    99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
+    ``conditions`` are what must agree between runs; ``remarks`` what is worth a word when it
+    does not; ``left_out`` names, by type,
+    quantiles for which there are too few exchanges; ``outcomes`` is the share of
+    settled exchanges by type.
+    """
+
+    name: str
+    lines: pd.DataFrame
+    conditions: dict[str, Any]
+    deterministic: bool = False
+    reasons: tuple[str, ...] = ()
+    started: str = ""
+    remarks: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[tuple[tuple[str, str], str], ...] = ()
+    outcomes: dict[tuple[str, str], float] = field(default_factory=dict)
+
+
+def digest(run: Run) -> Digest:
+    """Reduce ``run`` to its quantiles. Only settled exchanges (ok, error) count."""
+    meta = run.meta
+    lines, left_out = quantile_lines(run.exchanges)
+    clock = meta.get("clock") or {}
+    plan = {(row["point"], row["site"], row["target"]) for row in meta.get("plan") or []}
+    return Digest(
+        name=str(run.path),
+        lines=lines,
+        conditions={
+            "plan": frozenset(plan),
+            "kernel": f"{meta.get('kernel', '?')} {meta.get('machine', '')}".strip(),
+            "clock": _clock(clock),
+        },
+        deterministic=bool(clock.get("deterministic")),
+        reasons=() if run.trusted else tuple(reasons(run)),
+        started=str(meta.get("started", "")),
+        remarks={
+            "host": str(meta.get("host", "?")),
+            "module build": str((meta.get("module") or {}).get("build_id", "none")),
+        },
+        left_out=left_out,
+        outcomes=_outcomes(run.exchanges),
+    )
+
+
+def quantile_lines(
+    exchanges: pd.DataFrame,
+) -> tuple[pd.DataFrame, tuple[tuple[tuple[str, str], str], ...]]:
+    """``Digest.lines`` and ``Digest.left_out`` of a run's exchanges."""
+    settled = exchanges[exchanges["status"].isin(SETTLED)]
+    rows: list[tuple[Any, ...]] = []
+    left_out = []
+    for channel, name, group in _types(settled):
+        for quantile, least in MINIMUM.items():
+            if len(group) < least:
+                text = f"{channel}, {name}: {quantile} needs {least} exchanges a run"
+                left_out.append(((channel, name), text))
+        for stage in (*STAGES, "unexplained", "total"):
+            values = np.sort(np.asarray(group[f"{stage}_ns"].dropna(), np.int64))
+            rows += [(channel, name, stage, *line) for line in _lines(values)]
+    return pd.DataFrame(rows, columns=[*KEY, *VALUES]).set_index(KEY), tuple(left_out)
+
+
+def _lines(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[str, int, int, int, int, int, int]]:
+    """The quantiles that so many values allow, each a value that occurred.
+
+    The interval of a quantile lies between two order statistics, whose ranks follow the
+    binomial distribution (here its normal approximation); David & Nagaraja, "Order
+    Statistics", 2003, section 7.1.
+    """
+    count = ordered.size
+
+    def at(rank: float) -> int:
+        return int(ordered[min(max(ceil(rank), 1), count) - 1])
+
+    for name, q in QUANTILES.items():
+        if count >= MINIMUM[name]:
+            spread = _WITHIN * np.sqrt(count * q * (1 - q))
+            ranks = count * q, count * q - spread, count * q + spread + 1
+            value, low, high = (at(rank) for rank in ranks)
+            yield name, count, value, low, high, at(count * 0.1), at(count * 0.9)
+
+
+def _types(exchanges: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    keys = [exchanges["channel"].astype(str), exchanges["name"].astype(str)]
+    for (channel, name), group in exchanges.groupby(keys, sort=True):
+        yield str(channel), str(name), group
+
+
+def _outcomes(exchanges: pd.DataFrame) -> dict[tuple[str, str], float]:
+    return {
+        (channel, name): float(group["status"].isin(SETTLED).mean())
+        for channel, name, group in _types(exchanges)
+    }
+
+
+def _clock(clock: dict[str, Any]) -> str:
+    counted = ", counts instructions" if clock.get("deterministic") else ""
+    return f"{clock.get('name', '?')} from {clock.get('source', '?')}{counted}"

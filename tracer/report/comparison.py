@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A comparison for a terminal, a file or a pipe; and as plain values for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
+from tracer.report.text import show as show
+
+_STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
+
+
+def render(comparison: Comparison, console: Console) -> None:
+    """Print the sides, the lines of every type, notes, and the verdict last."""
+    _sides(comparison, console)
+    for (channel, name), group in comparison.lines.groupby(["channel", "name"], sort=False):
+        console.print(f"\n[bold]{channel}, {escape(str(name))} (ns)[/]")
+        show(console, _table(group))
+    if comparison.notes:
+        console.print("\n[bold]Notes[/]")
+        for note in comparison.notes:
+            console.print(f"  {escape(note)}", soft_wrap=not console.is_terminal)
+    console.print()
+    for line in verdict_lines(comparison):
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def verdict_lines(comparison: Comparison) -> list[str]:
+    """The verdict, the stages that moved, and what is not settled, as markup."""
+    verdict = comparison.verdict
+    told = [f"verdict: [{_STYLE[verdict]}]{verdict}[/]"]
+    for row in comparison.moved.itertuples():
+        share = "" if pd.isna(row.share) else f", {row.share:.0%} of the change of its total"
+        told.append(
+            f"  {row.channel}, {escape(str(row.name))}: [{_STYLE[str(row.verdict)]}]{row.stage} "
+            f"{row.verdict}[/] by {abs(row.change_ns):,.0f} ns in the median{share}"
+        )
+    open_lines = comparison.lines[comparison.lines["verdict"] == INCONCLUSIVE]
+    if verdict == INCONCLUSIVE and comparison.more_runs is not None:
+        tested = comparison.deterministic or comparison.lines["p"].notna().any()
+        about = "about" if tested else "at least"
+        told.append(f"  {about} {_more(comparison.more_runs)} a side would settle it")
+    if len(open_lines):
+        told.append(f"  {len(open_lines)} of {len(comparison.lines)} lines are not settled")
+    return told
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """The whole comparison as plain values for JSON; times in ns."""
+    options = asdict(comparison.options)
+    return {
+        "verdict": comparison.verdict,
+        "exit_status": comparison.exit_status,
+        "more_runs": comparison.more_runs,
+        "base": list(comparison.base),
+        "new": list(comparison.new),
+        "deterministic": comparison.deterministic,
+        "options": options | {"allow": sorted(options["allow"])},
+        "moved": _records(comparison.moved),
+        "lines": _records(comparison.lines),
+        "notes": list(comparison.notes),
+    }
+
+
+def _sides(comparison: Comparison, console: Console) -> None:
+    options = comparison.options
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for side, runs in (("base", comparison.base), ("new", comparison.new)):
+        table.add_row(side, escape(f"{len(runs)} run{'s'[: len(runs) != 1]}: {', '.join(runs)}"))
+    clock = "counts instructions: intervals are those within a run"
+    if not comparison.deterministic:
+        clock = (
+            f"wall: {options.confidence:.0%} intervals by bootstrap over runs, "
+            f"false alarms at most {options.false_alarms:.1%} among all lines"
+        )
+    table.add_row("clock", clock)
+    margin = f"the larger of {options.min_effect:.1%} and {options.min_effect_ns} ns"
+    table.add_row("matters from", margin)
+    console.print(table)
+
+
+def _table(group: pd.DataFrame) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("stage", "of"):
+        table.add_column(name, no_wrap=True)
+    for name in ("base", "new", "change", "%", "interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    before = None
+    for row in group.itertuples():
+        verdict = str(row.verdict)
+        more = "" if pd.isna(row.more_runs) else f", {_more(int(row.more_runs))}"
+        table.add_row(
+            "" if row.stage == before else str(row.stage),
+            str(row.quantile),
+            f"{row.base_ns:,.0f}",
+            f"{row.new_ns:,.0f}",
+            f"{row.change_ns:+,.0f}",
+            "" if pd.isna(row.change) else f"{row.change:+.1%}",
+            "" if pd.isna(row.low_ns) else f"{row.low_ns:+,.0f} … {row.high_ns:+,.0f}",
+            f"[{_STYLE[verdict]}]{verdict}[/]{more}",
+        )
+        before = row.stage
+    for column in table.columns:
+        # Else a cell of several words would be cut where the console is too narrow.
+        column.min_width = max(Text.from_markup(str(cell)).cell_len for cell in column.cells)
+    return table
+
+
+def _more(runs: int) -> str:
+    if runs >= MOST_RUNS:
+        return "a million more runs"
+    return f"{runs:,} more run{'s'[: runs != 1]}"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row in frame.to_dict("records"):
+        plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+        rows.append({key: None if pd.isna(value) else value for key, value in plain.items()})
+    return rows
