@@ -55,6 +55,8 @@ class Command(Watched):
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         self.argv = list(argv)
+        self._held = True
+        self._status: int | None = None
         self._gate, gate = os.pipe()[::-1]
         self._failed, failed = os.pipe()
         pid = os.fork()
@@ -74,6 +76,7 @@ class Command(Watched):
                 f"cannot run {self.argv[0]}", "it was ended before it started", "record it again"
             ) from error
         os.close(self._gate)
+        self._held = False
         with os.fdopen(self._failed, "rb") as failed:
             code = failed.read()
         if code:
@@ -84,17 +87,32 @@ class Command(Watched):
                 "give a command that exists after --",
             )
 
+    def end(self, seconds: float = 10.0) -> None:
+        """End the child in whatever state it is: SIGTERM, after ``seconds`` SIGKILL."""
+        if self._held:
+            self.abandon()
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._status is not None or self.ended(0):
+                break
+            self.send(number)
+            self.ended(seconds)
+        self.status()
+
     def status(self) -> int:
         """Wait for the end; the exit status as a shell reports it (128 + signal number)."""
-        _pid, status = os.waitpid(self.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        return code if code >= 0 else 128 - code
+        if self._status is None:
+            _pid, status = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._status = code if code >= 0 else 128 - code
+        return self._status
 
     def abandon(self) -> None:
         """End a child that was never released."""
+        self._held = False
         os.close(self._gate)
         os.close(self._failed)
-        os.waitpid(self.pid, 0)
+        self.status()
 
 
 def _hold_and_execute(

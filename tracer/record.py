@@ -80,10 +80,9 @@ def record_command(
                 _end(session, command, stop.number or signal.SIGTERM)
             status = command.status()
             session.finish(interrupted=not ended)
-    except TracerError:
-        raise
     except BaseException:
         session.abort()
+        command.end()
         raise
     finally:
         command.close()
@@ -116,8 +115,6 @@ def record_process(
             ready()
             _drain_until(session, watched, duration, stop)
             session.finish()
-    except TracerError:
-        raise
     except BaseException:
         session.abort()
         raise
@@ -168,7 +165,10 @@ def capture(
         drainer.join()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-        session.finish()
+        try:
+            session.finish()
+        finally:
+            session.abort()
     handle._finished()
 
 

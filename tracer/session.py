@@ -86,6 +86,7 @@ class Session:
         self._threads_seen = 0
         self._flushed = time.monotonic()
         self._lent = probes is not None
+        self._released = False
         try:
             self._probes = probes or attach(options, plan)
         except BaseException:
@@ -154,10 +155,13 @@ class Session:
         return witnesses
 
     def abort(self) -> None:
-        """Stop tracing without closing the recording, after a failure."""
+        """Stop tracing without closing the recording, after a failure; again is no error."""
         self._release()
 
     def _release(self) -> None:
+        if self._released:
+            return
+        self._released = True
         if self._lent:
             self._probes.forget()
         else:

@@ -187,9 +187,9 @@ def test_counters_are_exact() -> None:
         errors=251,
     )
     # A port id may have had an earlier owner, whose requests stay in its account.
-    earlier = ports[portid].requests if portid in ports else 0
-    assert raw.ports()[portid].requests - earlier == 4 * 251
-    assert raw.ports()[portid].reply_bytes == received
+    earlier = ports.get(portid, raw.Counters(0, 0, 0, 0, 0, 0))
+    assert raw.ports()[portid].requests - earlier.requests == 4 * 251
+    assert raw.ports()[portid].reply_bytes - earlier.reply_bytes == received
 
 
 def test_stats_and_ports_are_counted_nowhere() -> None:

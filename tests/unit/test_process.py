@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,3 +182,31 @@ def test_watching_another_process_to_its_end() -> None:
     assert watched.ended(None)
     watched.send(signal.SIGTERM)
     watched.close()
+
+
+def test_end_ends_a_child_in_any_state(tmp_path: Path) -> None:
+    held = Command(["touch", str(tmp_path / "mark")], {})
+    held.end()
+    assert not (tmp_path / "mark").exists()
+    running = Command(["sleep", "1000"], {})
+    running.release()
+    running.end()
+    assert running.status() == 128 + signal.SIGTERM
+    over = Command(["true"], {})
+    over.release()
+    assert over.status() == 0
+    over.end()
+    for command in (held, running, over):
+        command.close()
+
+
+def test_end_insists(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    deaf = Command(["sh", "-c", f"trap '' TERM; touch {mark}; while :; do sleep 1000; done"], {})
+    deaf.release()
+    deadline = time.monotonic() + DEADLINE
+    while not mark.exists():
+        assert time.monotonic() < deadline
+    deaf.end(seconds=0.1)
+    assert deaf.status() == 128 + signal.SIGKILL
+    deaf.close()
