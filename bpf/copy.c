@@ -47,7 +47,6 @@ static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
 {
 	struct thread *thread = traced_thread();
 	struct frame *outer, *frame;
-	u64 sk;
 
 	if (!thread)
 		return 0;
@@ -72,7 +71,7 @@ int on_copy_relay(struct bpf_raw_tracepoint_args *ctx)
 	return user_copy(ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 }
 
-/* The head of struct bpf_perf_event_data; its header alone would double the compile time. */
+/* The head of struct bpf_perf_event_data; its header would slow the compilation. */
 struct breakpoint_context {
 	struct pt_regs regs;
 };

@@ -140,8 +140,8 @@ def _module_sites(offer: Offer) -> list[Site]:
 def _copy_site(offer: Offer, copy: str) -> Site:
     target = {RELAY: "msgchan:copy_to_user", BREAKPOINT: "_copy_to_user"}
     if copy == "auto":
-        # The module's handlers report their own copies; the relay and the
-        # breakpoint see every handler's, at three and seven times the cost.
+        # The module's handlers report their own copies, begin and end. The relay sees
+        # every handler's but taxes every copy of the machine; the breakpoint sees no end.
         copy = MODULE_TRACEPOINT if offer.module else BREAKPOINT if offer.breakpoint else ABSENT
     if copy in (MODULE_TRACEPOINT, RELAY) and not offer.module:
         raise TracerError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Sites, cheapest first. Costs were measured on 6.1, see docs/design.md.
+#: The sorts of site; docs/design.md says which point has which.
 FENTRY, KPROBE, RAW_TRACEPOINT, MODULE_TRACEPOINT, RELAY, BREAKPOINT, ABSENT = (
     "fentry",
     "kprobe",

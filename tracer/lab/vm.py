@@ -48,7 +48,7 @@ _DETERMINISTIC_QEMU = (
     *("-rtc", "base=2026-01-01T00:00:00,clock=vm"),
 )
 # QEMU 7.2 computes wrong results for some AVX2 instructions: numpy's argsort returned
-# wrong orders for a third of the arrays tried. tests/kernel/test_guest.py checks.
+# wrong orders. tests/kernel/test_guest.py checks.
 _EMULATED_QEMU = ("-cpu", "max,-avx,-avx2,-fma,-f16c")
 
 
