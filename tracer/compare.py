@@ -13,9 +13,13 @@ quantile of one stage of one type of exchange):
 - ``inconclusive``: anything else, with an estimate of how many more runs would settle it.
 
 On the deterministic clock a run repeats, so one a side is enough: the interval is that of the
-quantile within the runs, and the margin is the bound of repeatability that the lab holds. On a
-wall clock too few runs (below five a side, as allowed here) leave every line inconclusive, but
-for one that is beyond noise: :func:`_beyond_noise`.
+quantile within the runs, widened by how well it repeats (:mod:`tracer.repeatability`). There a
+line may move from nine tenths of the margin on, so that a rise of just the margin is found as
+surely as a larger one. Unless stages are asked for, those within the kernel decide: a Python
+program's own stages do not repeat well enough.
+
+On a wall clock too few runs (below five a side, as allowed here) leave every line inconclusive,
+but for one that is beyond noise: :func:`_beyond_noise`.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tracer import resample
+from tracer import repeatability, resample
 from tracer.comparable import notes, require_comparable
 from tracer.digest import MINIMUM, QUANTILES, VALUES, Digest, digest
 from tracer.errors import TracerError
@@ -41,6 +45,7 @@ SAME, SLOWER, FASTER, INCONCLUSIVE = "same", "slower", "faster", "inconclusive"
 EXIT_STATUS = {SAME: 0, FASTER: 0, SLOWER: 1, INCONCLUSIVE: 3}
 LEAST_RUNS = 3
 MOST_RUNS = 1_000_000
+_NEAR = 0.9
 _BEYOND = 2.0
 _BEYOND_COUNT = 30
 
@@ -189,13 +194,14 @@ def _judge(
     base_level, new_level = resample.level(base), resample.level(new)
     change = new_level - base_level
     margin = np.maximum(options.min_effect * base_level, options.min_effect_ns)
-    lines["decides"] = _decides(lines, options)
+    lines["decides"] = _decides(lines, deterministic, options)
     lines["base_ns"], lines["new_ns"], lines["change_ns"] = base_level, new_level, change
     lines["change"] = np.divide(
         change, base_level, out=np.full(change.size, np.nan), where=base_level > 0
     )
     if deterministic:
-        low, high, p, more, verdicts = _within_runs(sides, change, margin)
+        repeats = repeatability.bounds(lines["stage"], lines["quantile"], base_level)
+        low, high, p, more, verdicts = _within_runs(sides, change, margin, repeats)
     else:
         low, high, p, more, verdicts = _between_runs(sides, change, margin, options)
     lines["low_ns"], lines["high_ns"], lines["margin_ns"] = low, high, margin
@@ -207,16 +213,26 @@ def _judge(
     return lines
 
 
-def _decides(lines: pd.DataFrame, options: Options) -> pd.Series[bool]:
-    """The median of the total, or of the stages that were asked for, must be settled."""
+def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.Series[bool]:
+    """Medians that must be settled: of the stages that were asked for; else of the total.
+
+    On the deterministic clock those of the kernel's stages instead of the total's.
+    """
     median = lines["quantile"] == next(iter(QUANTILES))
-    return median if options.stages else median & (lines["stage"] == "total")
+    if options.stages:
+        return median
+    if deterministic:
+        return median & ~lines["stage"].isin(repeatability.USER_STAGES)
+    return median & (lines["stage"] == "total")
 
 
 def _within_runs(
-    sides: _Sides, change: Floats, margin: Floats
+    sides: _Sides, change: Floats, margin: Floats, repeats: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
     """low, high, p (NaN), more_runs and verdict by line, from the spread within the runs.
+
+    ``repeats`` (ns) is what each line may differ from boot to boot without a cause; it is no
+    chance that averages out, so it is added as it is.
 
     The runs' intervals of a quantile become one of their level, and those of both sides one of
     the change, by adding the distances from the middle in squares (Zou & Donner, "Construction
@@ -230,10 +246,15 @@ def _within_runs(
         for end in ("low_ns", "high_ns")
     ]
     low, high = change - np.hypot(down[1], up[0]), change + np.hypot(up[1], down[0])
-    verdicts = _verdicts(change, low, high, margin, np.ones(change.size, np.bool_))
     runs = min(len(sides.base["value_ns"]), len(sides.new["value_ns"]))
     more = _more_runs(runs, change, low, high, margin, np.zeros(change.size))
-    return low, high, np.full(change.size, np.nan), more, verdicts
+    more[repeats >= np.abs(margin - np.abs(change))] = MOST_RUNS
+    low, high = low - repeats, high + repeats
+    always = np.ones(change.size, np.bool_)
+    return (
+        *(low, high, np.full(change.size, np.nan), more),
+        _verdicts(change, low, high, margin, always, reached=_NEAR * margin),
+    )
 
 
 def _between_runs(
@@ -262,10 +283,16 @@ def _between_runs(
 
 
 def _verdicts(
-    change: Floats, low: Floats, high: Floats, margin: Floats, significant: npt.NDArray[np.bool_]
+    change: Floats,
+    low: Floats,
+    high: Floats,
+    margin: Floats,
+    significant: npt.NDArray[np.bool_],
+    reached: Floats | None = None,
 ) -> list[str]:
+    """By line; ``reached`` is the change from which on a line may be slower or faster."""
     found = np.full(change.size, INCONCLUSIVE, object)
-    moved = (np.abs(change) >= margin) & significant
+    moved = (np.abs(change) >= (margin if reached is None else reached)) & significant
     found[moved & (change > 0) & (low > 0)] = SLOWER
     found[moved & (change < 0) & (high < 0)] = FASTER
     found[(low > -margin) & (high < margin)] = SAME

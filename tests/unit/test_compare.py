@@ -201,6 +201,28 @@ def test_a_wide_spread_within_the_run_is_inconclusive_there_too() -> None:
     assert found.more_runs is not None
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.04, INCONCLUSIVE), (0.09, SLOWER)])
+def test_user_code_repeats_less_well_from_boot_to_boot(share: float, verdict: str) -> None:
+    how = {"deterministic": True, "spread": 0.0005}
+    base = digests(1, 1, **how)
+    new = digests(1, 2, **how, shift={"encode": 1 + share, "queue": 1 + share})
+    found = compare_digests(base, new, Options(min_effect_ns=1))
+    assert line(found, "encode")["verdict"] == verdict
+    # The kernel's stages decide where none is asked for, and they did not move.
+    assert found.verdict == (SLOWER if verdict == SLOWER else SAME)
+    asked = compare_digests(base, new, Options(min_effect_ns=1, stages=("queue",)))
+    assert asked.verdict == verdict
+
+
+@pytest.mark.parametrize(("ns", "verdict"), [(88, SAME), (92, SLOWER)])
+def test_nine_tenths_of_the_margin_count_on_the_deterministic_clock(ns: int, verdict: str) -> None:
+    base, new = (
+        digests(1, 1, deterministic=True, spread=0),
+        digests(1, 1, deterministic=True, spread=0, add={"reply": ns}),
+    )
+    assert line(compare_digests(base, new), "reply")["verdict"] == verdict
+
+
 def test_a_wall_clock_on_one_side_makes_it_a_wall_clock() -> None:
     base, new = digests(1, 1, deterministic=True), digests(1, 2)
     assert not compare_digests(base, new).deterministic

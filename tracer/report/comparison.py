@@ -78,7 +78,7 @@ def _sides(comparison: Comparison, console: Console) -> None:
     table.add_column(overflow="fold")
     for side, runs in (("base", comparison.base), ("new", comparison.new)):
         table.add_row(side, escape(f"{len(runs)} run{'s'[: len(runs) != 1]}: {', '.join(runs)}"))
-    clock = "counts instructions: intervals are those within a run"
+    clock = "counts instructions: intervals hold the spread within runs and from boot to boot"
     if not comparison.deterministic:
         clock = (
             f"wall: {options.confidence:.0%} intervals by bootstrap over runs, "

@@ -88,7 +88,7 @@ def test_one_more_run_is_singular() -> None:
 
 def test_the_deterministic_clock_is_named() -> None:
     text = printed(compared(1, deterministic=True, spread=0.001))
-    assert "counts instructions: intervals are those within a run" in text
+    assert "counts instructions: intervals hold the spread within runs and from boot" in text
 
 
 def test_the_summary_is_json() -> None:
