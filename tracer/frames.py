@@ -46,28 +46,78 @@ class Run:
 
     @property
     def sends(self) -> pd.DataFrame:
-        """The user side's log.
+        """The user side's log: one row per send, receive or socket-option call of the program.
 
-        begin_ns, end_ns, intended_ns (ns, CLOCK_MONOTONIC; intended 0: unscheduled), tid,
-        tgid, portid, seq, size (bytes), token, type, errno, channel (0 netlink,
-        1 setsockopt, 2 getsockopt, 3 notify), kind (0 send, 1 receive, 2 call), proto.
+        begin_ns, end_ns
+            When the program began and ended it, ns.
+        intended_ns
+            When it was to begin (``tracer drive --rate``), ns; 0: not scheduled.
+        tid, tgid
+            The thread, and its process.
+        portid, seq, proto
+            Of netlink: port id, sequence number, protocol.
+        size
+            Bytes sent or received.
+        token
+            The msgchan request's token, 0 without one.
+        type
+            ``nlmsg_type``, or the socket option.
+        errno
+            What the call failed with, 0: nothing.
+        channel
+            0 netlink, 1 setsockopt, 2 getsockopt, 3 notify.
+        kind
+            0 send, 1 receive, 2 call.
         """
         return self._recording.sends
 
     @property
     def tasks(self) -> pd.DataFrame:
-        """Threads and their names: start_ns (when it was read), tid, tgid, ppid, netns, comm."""
+        """The traced threads and their names, a row for each time one was read.
+
+        start_ns
+            When it was read, ns.
+        tid, tgid, ppid
+            The thread, its process, its parent process.
+        netns
+            The network namespace (inode number).
+        comm
+            The thread's name.
+        """
         return self._recording.tasks
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """One row per observation, in the order of the ring.
+        """One row per observation of the kernel, in the order of the ring.
 
-        start_ns, end_ns (ns), point (the kernel's name), kind (1 span, 2 further message),
-        depth (enclosing calls), cpu, tid, tgid, comm, netns, sock and skb (small ids,
-        -1: none), token, proto, portid, seq, type (nlmsg_type or option), flags,
-        size (bytes), ret, direction (netlink_unicast: 1 to the kernel, 2 to user space,
-        3 to a peer).
+        start_ns, end_ns
+            When the call was entered and left, ns.
+        point
+            Where: the kernel's own name.
+        kind
+            1 a span, 2 a further message in the same buffer.
+        depth
+            How many observed calls enclose it.
+        cpu, tid, tgid, comm, netns
+            Where it ran and for whom. ``comm`` is the thread's name, ``netns`` the network
+            namespace (inode number).
+        sock, skb
+            The socket and the message buffer as small ids, -1: none.
+        token
+            The msgchan request's token, 0 without one.
+        proto, portid, seq
+            Of netlink: protocol, port id, sequence number. At ``msgchan_handler`` proto is
+            the module's channel.
+        type
+            ``nlmsg_type``, or the socket option.
+        flags
+            ``nlmsg_flags``.
+        size
+            Bytes.
+        ret
+            What the call returned.
+        direction
+            Of ``netlink_unicast``: 1 to the kernel, 2 to user space, 3 to a peer.
         """
         events = self._recording.events
         return events.assign(comm=self._comm(events))
@@ -79,17 +129,86 @@ class Run:
 
     @property
     def exchanges(self) -> pd.DataFrame:
-        """One row per exchange, by start; see docs/frames.md for the columns (times in ns)."""
+        """One row per request and its reply, per socket-option call, or per unasked message.
+
+        Sorted by ``start_ns``. NA: the exchange has no such thing, or the plan cannot see it.
+
+        channel
+            ``netlink`` (request to the kernel), ``setsockopt``, ``getsockopt``, ``notify``
+            (unasked message, one row per receiver), ``peer`` (process to process).
+        name
+            The type, to read: ``msgchan echo``, ``route 18``, ``option 64``.
+        tgid, tid, comm, netns
+            Who: process, thread, its name, network namespace. Of ``notify`` the receiver.
+        proto, portid, seq, msg_type
+            What, of netlink: protocol, port id, sequence number, ``nlmsg_type``.
+        optname
+            What, of socket options: the option.
+        token
+            The msgchan request's token, 0 without one.
+        request_bytes, reply_bytes, copied_bytes
+            How large, in bytes; a netlink reply is padded to 4 bytes.
+        replies
+            Messages that answered.
+        errno
+            What the answer, the handler or the call reported; 0: nothing.
+        status
+            ``ok``, ``error``, ``partial`` (answered, never completed), ``unanswered``,
+            ``unmatched_user`` (logged, not seen), ``unmatched_kernel`` (seen, not logged by
+            a process that keeps a log).
+        match
+            ``exact``: log entry found and tokens agree; ``order``: found, tokens disagree;
+            ``none``: no log.
+        logged
+            Whether an entry of the user's log belongs to it.
+        start_ns
+            When it began, ns.
+        total_ns
+            How long it took, ns: the sum of its stages and ``unexplained_ns``.
+        encode_ns, send_entry_ns, entry_ns, deliver_ns, handler_ns, reply_ns, queue_ns, wake_ns, \
+copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
+            The stages, ns; see :data:`tracer.correlate.pieces.STAGES`.
+        unexplained_ns
+            What no stage explains, ns; never negative, 0 on msgchan under a full plan.
+        send_return_ns
+            Netlink: first reply queued → return of the send call, ns; overlaps ``queue``.
+        first_reply_ns
+            Start → return of the call that read the first reply, ns.
+        """
         return self._correlation.exchanges
 
     @property
     def stages(self) -> pd.DataFrame:
-        """The same, long: exchange (row of ``exchanges``), stage, occurrence, start_ns, dur_ns."""
+        """The same as ``exchanges``, long: one row for each time that an exchange was in a stage.
+
+        exchange
+            Row of ``exchanges``.
+        stage
+            Its name; see :data:`tracer.correlate.pieces.STAGES`.
+        occurrence
+            The running number among the exchange's rows of this stage, from 0.
+        start_ns, dur_ns
+            When it began and how long it took, ns.
+        """
         return self._correlation.stages
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        """The balance: line, witness, count, against, other, difference, ok, note."""
+        """The balance: one row for each two counts of the same thing.
+
+        line
+            What was counted.
+        witness, count
+            Who counted it, and how many.
+        against, other
+            Who else did, and how many.
+        difference
+            ``count - other``.
+        ok
+            Whether that is as it should be.
+        note
+            What else there is to know, such as traffic of processes that are not traced.
+        """
         recording = self._recording
         return balance(
             recording.meta,

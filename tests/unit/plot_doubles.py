@@ -33,11 +33,8 @@ def stages_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def staged(frame: pd.DataFrame | None = None, **changed: Any) -> Any:
-    """As :func:`report_doubles.run`, with who did it, and ``stages``."""
+    """As :func:`report_doubles.run`, with ``stages``."""
     frame = run(frame).exchanges
-    for name, value in (("comm", "tracer"), ("tid", 260)):
-        if name not in frame:
-            frame = frame.assign(**{name: value})
     return run(frame, **{"stages": stages_of(frame)} | changed)
 
 

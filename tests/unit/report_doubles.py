@@ -29,6 +29,8 @@ def exchanges(
         {
             "channel": channel,
             "name": name,
+            "comm": "tracer",
+            "tid": 260,
             "request_bytes": pd.array([100] * count, "Int64"),
             "reply_bytes": pd.array([64] * count, "Int64"),
             "copied_bytes": pd.array([64] * count, "Int64"),

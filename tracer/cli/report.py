@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 
 from tracer.frames import load
-from tracer.report.tables import reasons, summary
+from tracer.report.summary import summary
+from tracer.report.tables import reasons
 from tracer.report.text import render
 
 PLAIN_WIDTH = 100
@@ -27,7 +28,11 @@ PLAIN_WIDTH = 100
 )
 @click.pass_context
 def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | None) -> None:
-    """Print the stages, sizes, outcomes, ledger and attach plan of a recording.
+    """Print what a recording says, the same as text, as JSON or as a page with figures.
+
+    Whether it can be trusted and what was lost; the latencies and stages of each type
+    of exchange, their distribution, over time and by size; the slowest exchanges;
+    outcomes, ledger and attach plan. Times are in nanoseconds where no unit is told.
 
     Needs neither root nor Linux. Exit status 1 when the recording cannot be
     trusted, because a line of its ledger does not balance.

@@ -11,8 +11,10 @@ matplotlib ``Figure``: ``figure.savefig("waterfall.png", dpi=144)``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tracer.plot.comparison import compare
 from tracer.plot.latency import distribution, heatmap, sizes
 from tracer.plot.style import Drawing
 from tracer.plot.waterfall import exchange, waterfall
@@ -20,7 +22,9 @@ from tracer.plot.waterfall import exchange, waterfall
 if TYPE_CHECKING:
     from tracer.frames import Run
 
-__all__ = ["Drawing", "Plots", "distribution", "exchange", "heatmap", "sizes", "waterfall"]
+__all__ = [
+    "Drawing", "Plots", "compare", "distribution", "exchange", "heatmap", "sizes", "waterfall",
+]  # fmt: skip
 
 
 class Plots:
@@ -48,3 +52,7 @@ class Plots:
     def exchange(self, row: int) -> Drawing:
         """One exchange's stages, each where it lay in time: :func:`tracer.plot.exchange`."""
         return exchange(self._run, row)
+
+    def compare(self, other: Run | Sequence[Run]) -> Drawing:
+        """This run and another, or several, beside each other: :func:`tracer.plot.compare`."""
+        return compare(self._run, other)

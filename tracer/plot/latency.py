@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -22,20 +22,20 @@ from tracer.plot.style import (
     SMALL_PX,
     Drawing,
     area,
-    axis_unit,
     log_axis,
-    log_span,
     nothing,
     sheet,
     shortened,
     stacked,
     styled,
-    time_text,
     write,
 )
-from tracer.plot.types import Ints, Type, types
+from tracer.plot.types import Type, types
+from tracer.report.latency import Floats, moved_bytes, settled, size_latency_table, time_edges
+from tracer.report.units import axis_unit, log_span, time_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from tracer.frames import Run
@@ -45,8 +45,6 @@ _NOTHING = "no exchange was completed"
 _QUANTILE_MARKS = {"p50": "o", "p90": "D", "p99": "^"}
 _TYPE_MARKS = "osD^vPX"
 _BINS = 72
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def distribution(run: Run) -> Drawing:
@@ -136,9 +134,9 @@ def heatmap(run: Run) -> Drawing:
         limits = _limits(shown)
         starts = [t.exchanges["start_ns"].to_numpy(np.int64) for t in shown]
         first = min(int(s.min()) for s in starts)
-        last = max(max(int(s.max()) for s in starts), first + 1)
-        unit, scale = axis_unit(last - first)
-        across = np.linspace(0, (last - first) / scale, 145)
+        edges = time_edges(run.exchanges, 144)
+        unit, scale = axis_unit(edges[-1])
+        across = edges / scale
         up = np.geomspace(*limits, 25)
         cells = {}
         for channel in channels:
@@ -239,45 +237,35 @@ def sizes(run: Run) -> Drawing:
             WIDE, head + height + foot,
             f"Sizes against latency of {', '.join(t.title for t in shown)}",
         )  # fmt: skip
-        moved = [_moved(t) for t in shown]
-        every = np.concatenate(moved)
+        every = moved_bytes(settled(run.exchanges))
+        tables = dict(list(size_latency_table(run.exchanges, 24).groupby(["channel", "name"])))
         axes = area(drawing, left, head, WIDE - left - legend - 24, height)
         log_axis(axes, "x", log_span(float(every.min()), float(every.max())), times=False)
         log_axis(axes, "y", _limits(shown))
         nth = ceil(len(every) / 1000)
         used: dict[str, int] = {}
-        for line, (of, size) in enumerate(zip(shown, moved, strict=True)):
+        for line, of in enumerate(shown):
             mark = _TYPE_MARKS[used.get(of.channel, 0) % len(_TYPE_MARKS)]
             used[of.channel] = used.get(of.channel, 0) + 1
             apart = (line - (len(shown) - 1) / 2) * min(6, 24 / len(shown))
-            _size_marks(axes, of, size, mark, apart, nth)
+            _size_marks(axes, of, tables[of.channel, of.name], mark, apart, nth)
             _legend_line(drawing, WIDE - legend, head + 12 + 24 * line, of, mark)
         axes.set_xlabel("bytes of request and reply", labelpad=4)
         return drawing
 
 
-def _moved(of: Type) -> Ints:
-    both = of.exchanges[["request_bytes", "reply_bytes"]].fillna(0).sum(axis=1)
-    return np.asarray(both, np.int64).clip(1)
-
-
-def _size_marks(axes: Axes, of: Type, size: Ints, mark: str, apart: float, nth: int) -> None:
+def _size_marks(
+    axes: Axes, of: Type, by_size: pd.DataFrame, mark: str, apart: float, nth: int
+) -> None:
     """A type's medians, spans and every nth exchange, moved to the right by ``apart`` pixels."""
-    where, group = np.unique(size, return_inverse=True)
-    if len(where) > 24:
-        edges = np.geomspace(size.min(), size.max() + 1, 25)
-        group = np.digitize(size, edges) - 1
-        where = np.sqrt(edges[:-1] * edges[1:])
-    bins = np.unique(group)
-    low, middle, high = np.transpose(
-        [np.percentile(of.totals[group == b], (10, 50, 90), method="inverted_cdf") for b in bins]
-    )
     moved = axes.transData + ScaledTranslation(apart / 72, 0, axes.figure.dpi_scale_trans)
     colour = CHANNEL_COLOURS[of.channel]
-    axes.plot(size[::nth], of.totals[::nth], "o", color=colour, alpha=0.35, markersize=4,
-              markeredgecolor="none", transform=moved)  # fmt: skip
-    axes.vlines(where[bins], low, high, color=colour, linewidth=1.4, alpha=0.7, transform=moved)
-    axes.plot(where[bins], middle, color=colour, linewidth=1.2, marker=mark, markersize=8,
+    axes.plot(moved_bytes(of.exchanges)[::nth], of.totals[::nth], "o", color=colour, alpha=0.35,
+              markersize=4, markeredgecolor="none", transform=moved)  # fmt: skip
+    where = np.sqrt((by_size["from_bytes"] * by_size["to_bytes"]).to_numpy(np.float64))
+    axes.vlines(where, by_size["p10_ns"], by_size["p90_ns"], color=colour, linewidth=1.4, alpha=0.7,
+                transform=moved)  # fmt: skip
+    axes.plot(where, by_size["p50_ns"], color=colour, linewidth=1.2, marker=mark, markersize=8,
               markeredgecolor=GROUND, markeredgewidth=1, transform=moved)  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How figures look: colours, type, units, and the sheet they are drawn on.
+"""How figures look: colours, type, axes, and the sheet they are drawn on.
 
 One unit is one CSS pixel. Every colour of the page's own (``INK`` to ``GROUND``) occurs
 nowhere else, so that :mod:`tracer.plot.svg` can leave it to the page.
@@ -11,13 +11,14 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from math import ceil, floor, log2, log10
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from tracer.report.units import byte_ticks, log_ticks, step_text
 
 INK, MUTED, RULE, GROUND = "#1b1f24", "#5c636b", "#d8dce1", "#fffffe"
 
@@ -145,67 +146,11 @@ def nothing(width: float, why: str) -> Drawing:
     return drawing
 
 
-def time_text(ns: float) -> str:
-    """A duration in three significant digits: ``52.6 µs``, ``1.24 s``; whole below 1 µs."""
-    if ns < 999.5:
-        return f"{ns:.0f} ns"
-    for unit, scale in (("µs", 1e3), ("ms", 1e6), ("s", 1e9)):
-        value = ns / scale
-        if value < 999.5 or unit == "s":
-            break
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:,.{digits}f} {unit}"
-
-
-def axis_unit(ns: float) -> tuple[str, float]:
-    """The unit in which ``ns`` reads well, and how many nanoseconds it has."""
-    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= 2 * scale:
-            return unit, scale
-    return "ns", 1.0
-
-
 def shortened(text: str, length: int) -> str:
     """At most ``length`` characters, the middle left out."""
     if len(text) <= length:
         return text
     return f"{text[: length - length // 2 - 1]}…{text[-(length // 2) :]}"
-
-
-def log_span(low: float, high: float) -> tuple[float, float]:
-    """Limits of a log axis: a little more than the values, and never less than half a decade."""
-    low, high = log10(low), log10(high)
-    spare = max(0.04 * (high - low), (0.5 - (high - low)) / 2)
-    return float(10 ** (low - spare)), float(10 ** (high + spare))
-
-
-def log_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list[float]]:
-    """Labelled and unlabelled ticks of a log axis: 1-2-5 steps, else decades, or every nth."""
-    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
-    major = [step * 10.0**d for d in decades for step in (1, 2, 5)]
-    major = [tick for tick in major if low <= tick <= high]
-    nth = 1
-    while len(major) > most:
-        major = [10.0**d for d in decades if d % nth == 0 and low <= 10.0**d <= high]
-        nth += 1
-    every = [step * 10.0**d for d in decades for step in range(1, 10)]
-    minor = [tick for tick in every if low <= tick <= high and tick not in major]
-    return major, minor
-
-
-def byte_ticks(low: float, high: float) -> tuple[list[float], list[float]]:
-    """Labelled ticks of a log axis of bytes: powers of two, at most eight; no others."""
-    powers = range(ceil(log2(low)), floor(log2(high)) + 1)
-    every = max(1, ceil(len(powers) / 8))
-    return [2.0**power for power in powers if power % every == 0], []
-
-
-def tick_time(ns: float) -> str:
-    """A tick of a log axis of times: ``20 µs``."""
-    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= scale * 0.999:
-            return f"{ns / scale:,.0f} {unit}"
-    return f"{ns:g} ns"
 
 
 def log_axis(
@@ -221,7 +166,7 @@ def log_axis(
     major, minor = log_ticks(*limits, most) if times else byte_ticks(*limits)
     axis.set_major_locator(FixedLocator(major))
     axis.set_minor_locator(FixedLocator(minor) if which == "x" else NullLocator())
-    axis.set_ticklabels([tick_time(tick) if times else f"{tick:,.0f}" for tick in major])
+    axis.set_ticklabels([step_text(tick) if times else f"{tick:,.0f}" for tick in major])
     axis.set_minor_formatter(lambda value, place: "")
     axis.grid(True, which="major")
     axes.set_axisbelow(True)

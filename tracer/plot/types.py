@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from tracer.report.tables import SETTLED, stage_table
+from tracer.report.latency import Ints, settled, totals
+from tracer.report.tables import groups, median_row, stage_table
 
 if TYPE_CHECKING:
     from tracer.frames import Run
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Type(NamedTuple):
@@ -34,23 +32,20 @@ class Type(NamedTuple):
     @property
     def totals(self) -> Ints:
         """Latencies in ns; at least 1, for the sake of log axes."""
-        return np.asarray(self.exchanges["total_ns"], np.int64).clip(1)
+        return totals(self.exchanges)
 
     @property
     def median(self) -> int:
         """Row (of ``run.exchanges``) of the median exchange: the first whose total is p50."""
-        return int(self.exchanges.index[self.exchanges["total_ns"] == self.p50][0])
+        return median_row(self.exchanges, self.p50)
 
 
 def types(run: Run) -> list[Type]:
     """The types that have settled exchanges, in the report's order."""
-    exchanges = run.exchanges
-    table = stage_table(exchanges)
-    settled = exchanges[exchanges["status"].isin(SETTLED) & exchanges["total_ns"].notna()]
-    keys = [settled["channel"].astype(str), settled["name"].astype(str)]
-    groups = dict(list(settled.groupby(keys, sort=False)))
+    found = dict(groups(settled(run.exchanges)))
+    table = stage_table(run.exchanges)
     return [
-        Type(row.channel, row.name, groups[row.channel, row.name], row.p50_ns, row.p90_ns,
+        Type(row.channel, row.name, found[row.channel, row.name], row.p50_ns, row.p90_ns,
              row.p99_ns)
         for row in table[table["stage"] == "total"].itertuples(name="Row", index=False)
     ]  # fmt: skip

@@ -15,16 +15,15 @@ from tracer.plot.style import (
     TEXT_PX,
     Drawing,
     area,
-    axis_unit,
     nothing,
     sheet,
     shortened,
     stacked,
     styled,
-    time_text,
     write,
 )
 from tracer.plot.types import Type, types
+from tracer.report.units import axis_unit, time_text
 
 if TYPE_CHECKING:
     from tracer.frames import Run

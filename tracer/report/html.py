@@ -8,7 +8,6 @@ whatever comes from a recording.
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,7 +93,7 @@ def page(run: Run) -> str:
         .get_template("page.html.j2")
         .render(
             run=run,
-            facts=_facts(run),
+            facts=tables.facts(run),
             reasons=tables.reasons(run),
             losses=tables.losses(run),
             overview=_overview(stages),
@@ -119,7 +118,7 @@ def summary(run: Run) -> str:
         .get_template("summary.html.j2")
         .render(
             run=run,
-            facts=_facts(run),
+            facts=tables.facts(run),
             reasons=tables.reasons(run),
             losses=tables.losses(run),
             overview=_overview(tables.stage_table(run.exchanges)),
@@ -137,28 +136,6 @@ def _environment() -> Environment:
     )
     made.filters.update(number=_number, signed=_signed, percent=_percent, rate=_rate)
     return made
-
-
-def _facts(run: Run) -> dict[str, str]:
-    """What the text report's header says, and the module."""
-    meta = run.meta
-    clock = meta.get("clock") or {}
-    counted = ", counts instructions" if clock.get("deterministic") else ""
-    module = meta.get("module") or {}
-    build = str(module.get("build_id") or module.get("srcversion") or "?")[:12]
-    return {
-        "recording": str(run.path),
-        "command": shlex.join(meta.get("command") or []),
-        "host": str(meta.get("host", "?")),
-        "started": str(meta.get("started", "?")),
-        "kernel": f"{meta.get('kernel', '?')} {meta.get('machine', '')}".strip(),
-        "module": f"msgchan, build {build}" if module else "none",
-        "clock": f"{clock.get('name', '?')} from {clock.get('source', '?')}{counted}",
-        "duration": f"{tables.duration_ns(run) / 1e9:,.3f} s",
-        "rows": f"{len(run.events):,} events, {len(run.sends):,} sends, "
-        f"{len(run.exchanges):,} exchanges",
-        "tracer": str(meta.get("tracer", "?")),
-    }
 
 
 def _overview(stages: pd.DataFrame) -> list[Any]:

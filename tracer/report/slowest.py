@@ -17,18 +17,19 @@ def slowest_table(exchanges: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
     Index: the row in ``run.exchanges``. Columns: channel, name, comm, tid, status,
     since_ns (start, since the first exchange began), request_bytes, reply_bytes, total_ns,
     largest (the stage, or ``unexplained``, that took most of it), largest_ns, share (of
-    the total, 0 to 1).
+    the total, 0 to 1), and one for each stage and unexplained_ns (NA where it has none).
     """
     timed = exchanges[exchanges["total_ns"].notna()]
     found = timed.sort_values("total_ns", ascending=False, kind="stable").head(count)
     names = (*STAGES, "unexplained")
-    lengths = found[[f"{name}_ns" for name in names]].fillna(0).to_numpy(np.int64)
+    columns = [f"{name}_ns" for name in names]
+    lengths = found[columns].fillna(0).to_numpy(np.int64)
     largest = lengths.argmax(axis=1) if len(found) else np.zeros(0, np.int64)
     most = lengths.max(axis=1, initial=0)
     total = found["total_ns"].to_numpy(np.int64)
     first = int(exchanges["start_ns"].min()) if len(exchanges) else 0
     kept = ["channel", "name", "comm", "tid", "status", "request_bytes", "reply_bytes", "total_ns"]
-    return found[kept].assign(
+    return found[[*kept, *columns]].assign(
         since_ns=found["start_ns"] - first,
         largest=[names[i] for i in largest],
         largest_ns=most,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def stage_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     settled = exchanges[exchanges["status"].isin(SETTLED)]
-    for (channel, name), group in _groups(settled):
+    for (channel, name), group in groups(settled):
         whole = float(group["total_ns"].sum())
         for stage in (*STAGES, "unexplained", "total"):
             values = _numbers(group, f"{stage}_ns")
@@ -43,6 +44,37 @@ def stage_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_STAGE_COLUMNS))
 
 
+def median_row(exchanges: pd.DataFrame, p50: int) -> int:
+    """The row of the median exchange: the first whose total is ``p50``, so it occurred."""
+    return int(exchanges.index[exchanges["total_ns"] == p50][0])
+
+
+def median_table(exchanges: pd.DataFrame) -> pd.DataFrame:
+    """The median exchange of each type, of settled exchanges only.
+
+    Index: the row in ``run.exchanges``. Columns: channel, name, total_ns, and one for each
+    stage and unexplained_ns (NA where it has none).
+    """
+    settled = exchanges[exchanges["status"].isin(SETTLED)]
+    found = []
+    for _key, group in groups(settled):
+        values = _numbers(group, "total_ns")
+        if len(values):
+            found.append(median_row(group, _quantiles(values)["p50"]))
+    columns = [f"{stage}_ns" for stage in (*STAGES, "unexplained")]
+    return exchanges.loc[found, ["channel", "name", "total_ns", *columns]]
+
+
+def lengths(exchange: pd.Series[Any]) -> dict[str, int]:
+    """An exchange's stages in the order of the path, in ns; ``unexplained`` unless it is 0."""
+    found = {stage: exchange[f"{stage}_ns"] for stage in (*STAGES, "unexplained")}
+    return {
+        stage: int(ns)
+        for stage, ns in found.items()
+        if not pd.isna(ns) and (ns or stage != "unexplained")
+    }
+
+
 def size_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     """How large messages were.
 
@@ -51,7 +83,7 @@ def size_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     per second between its first begin and its last end; NaN for a single one).
     """
     rows = []
-    for (channel, name), group in _groups(exchanges):
+    for (channel, name), group in groups(exchanges):
         begin = group["start_ns"].min()
         end = (group["start_ns"] + group["total_ns"].fillna(0)).max()
         rate = len(group) / (end - begin) * 1e9 if len(group) > 1 and end > begin else np.nan
@@ -71,7 +103,7 @@ def outcome_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     """How exchanges ended: channel, name, count, status, match (each ``value count, ...``)."""
     rows = [
         (channel, name, len(group), _tally(group["status"]), _tally(group["match"]))
-        for (channel, name), group in _groups(exchanges)
+        for (channel, name), group in groups(exchanges)
     ]
     return pd.DataFrame(rows, columns=["channel", "name", "count", "status", "match"])
 
@@ -106,26 +138,29 @@ def duration_ns(run: Run) -> int:
     return max(ends) - min(begins) if begins else 0
 
 
-def summary(run: Run) -> dict[str, Any]:
-    """The whole report as plain values for JSON; times in ns, sizes in bytes."""
+def facts(run: Run) -> dict[str, str]:
+    """What a report's header says of the run, by name."""
     meta = run.meta
+    clock = meta.get("clock") or {}
+    counted = ", counts instructions" if clock.get("deterministic") else ""
+    module = meta.get("module") or {}
+    build = str(module.get("build_id") or module.get("srcversion") or "?")[:12]
     return {
-        "path": str(run.path),
-        **{key: meta.get(key) for key in ("command", "host", "kernel", "started", "clock", "plan")},
-        "duration_ns": duration_ns(run),
-        "trusted": bool(run.trusted),
-        "reasons": reasons(run),
-        "losses": losses(run),
-        "rows": {"events": len(run.events), "sends": len(run.sends),
-                 "exchanges": len(run.exchanges)},
-        "stages": _records(stage_table(run.exchanges)),
-        "sizes": _records(size_table(run.exchanges)),
-        "outcomes": _records(outcome_table(run.exchanges)),
-        "ledger": _records(run.ledger),
-    }  # fmt: skip
+        "recording": str(run.path),
+        "command": shlex.join(meta.get("command") or []),
+        "host": str(meta.get("host", "?")),
+        "started": str(meta.get("started", "?")),
+        "kernel": f"{meta.get('kernel', '?')} {meta.get('machine', '')}".strip(),
+        "module": f"msgchan, build {build}" if module else "none",
+        "clock": f"{clock.get('name', '?')} from {clock.get('source', '?')}{counted}",
+        "duration": f"{duration_ns(run) / 1e9:,.3f} s",
+        "rows": f"{len(run.events):,} events, {len(run.sends):,} sends, "
+        f"{len(run.exchanges):,} exchanges",
+        "tracer": str(meta.get("tracer", "?")),
+    }
 
 
-def _groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+def groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """Exchanges by channel and name, the most time first within a channel."""
     keys = [exchanges["channel"].astype(str), exchanges["name"].astype(str)]
     grouped = exchanges.groupby(keys, sort=False)
@@ -154,11 +189,3 @@ def _reason(line: dict[Any, Any]) -> str:
         f"{line['line']}: {line['witness']} {line['count']:,}, "
         f"{line['against']} {line['other']:,}, difference {line['difference']:+,}{note}"
     )
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for row in frame.to_dict("records"):
-        plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
-        rows.append({k: None if v != v else v for k, v in plain.items()})
-    return rows

@@ -3,32 +3,44 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from tracer.report import tables
+from tracer.report.latency import distribution_table, size_latency_table, time_table
+from tracer.report.slowest import slowest_table
+from tracer.report.units import axis_unit, step_text, time_text
 
 if TYPE_CHECKING:
     from tracer.frames import Run
 
 _READABLE_NS = 10_000_000_000  # above, a table in ns would be too wide
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
+_LEAST_SHARE = 0.01  # of a slow exchange: what is less is not told
 
 
 def render(run: Run, console: Console) -> None:
-    """Print the whole report: header, plan, stages, sizes, outcomes, ledger."""
+    """Print the whole report, in the order of the page."""
+    exchanges = run.exchanges
     _header(run, console)
-    _plan(run, console)
-    _stages(run.exchanges, console)
-    _sizes(run.exchanges, console)
-    _outcomes(run.exchanges, console)
+    _latencies(exchanges, console)
+    _stages(exchanges, console)
+    _distribution(exchanges, console)
+    _over_time(exchanges, console)
+    _sizes(exchanges, console)
+    _latency_by_size(exchanges, console)
+    _slowest(exchanges, console)
+    _outcomes(exchanges, console)
     _ledger(run.ledger, console)
+    _plan(run, console)
+    console.print()
     verdict(run, console)
 
 
@@ -43,63 +55,92 @@ def verdict(run: Run, console: Console) -> None:
 
 
 def _header(run: Run, console: Console) -> None:
-    meta = run.meta
-    clock = meta.get("clock") or {}
-    counted = ", counts instructions" if clock.get("deterministic") else ""
-    lines = {
-        "recording": str(run.path),
-        "command": shlex.join(meta.get("command") or []),
-        "host": f"{meta.get('host', '?')}, started {meta.get('started', '?')}",
-        "kernel": f"{meta.get('kernel', '?')} {meta.get('machine', '')}",
-        "clock": f"{clock.get('name', '?')} from {clock.get('source', '?')}{counted}",
-        "duration": f"{tables.duration_ns(run) / 1e9:,.3f} s",
-        "rows": f"{len(run.events):,} events, {len(run.sends):,} sends, "
-        f"{len(run.exchanges):,} exchanges",
-    }
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in lines.items():
-        table.add_row(name, escape(value))
+    told = tables.facts(run)
+    table.add_row("recording", escape(told.pop("recording")))
+    bad = "".join(f"\n[red]{escape(reason)}[/]" for reason in tables.reasons(run))
+    table.add_row("trusted", "[bold green]yes[/]" if run.trusted else f"[bold red]NO[/]{bad}")
     lost = tables.losses(run)
-    table.add_row("trusted", "[bold green]yes[/]" if run.trusted else "[bold red]NO[/], see below")
     table.add_row("losses", f"[red]{escape(chr(10).join(lost))}[/]" if lost else "none")
+    for name, value in told.items():
+        table.add_row(name, escape(value) or "none")
     console.print(table)
 
 
-def _plan(run: Run, console: Console) -> None:
-    table = _titled(console, "Attach plan")
-    for name in ("point", "site"):
-        table.add_column(name, no_wrap=True)
-    for name in ("target", "reason"):
-        table.add_column(name, overflow="fold")
-    for row in run.meta.get("plan") or []:
-        table.add_row(
-            *(escape(str(row.get(key, ""))) for key in ("point", "site", "target", "reason"))
-        )
+def _latencies(exchanges: pd.DataFrame, console: Console) -> None:
+    found = tables.stage_table(exchanges)
+    found = found[found["stage"] == "total"]
+    if found.empty:
+        console.print("\n[bold]Latencies[/]\nno exchange was completed")
+        return
+    unit, told = _unit(found)
+    table = _by_type(console, f"Latencies ({unit})", "count", "p50", "p90", "p99", "max")
+    for row in found.itertuples():
+        times = (row.p50_ns, row.p90_ns, row.p99_ns, row.max_ns)
+        _add(table, row, f"{row.count:,}", *map(told, times))
     show(console, table)
 
 
 def _stages(exchanges: pd.DataFrame, console: Console) -> None:
-    found = tables.stage_table(exchanges)
+    medians = tables.median_table(exchanges).iterrows()
+    found = tables.stage_table(exchanges).groupby(["channel", "name"], sort=False)
+    for ((channel, name), group), (row, median) in zip(found, medians, strict=True):
+        _stage_table(f"Stages of {channel}, {escape(str(name))}", group, console)
+        told = ", ".join(f"{stage} {ns:,}" for stage, ns in tables.lengths(median).items())
+        console.print(f"[dim]median exchange, row {row} (ns):[/] {told}")
+
+
+def _stage_table(title: str, group: pd.DataFrame, console: Console) -> None:
+    unit, told = _unit(group)
+    table = _titled(console, f"{title} ({unit})")
+    table.add_column("stage", no_wrap=True)
+    _numeric(table, "count", "p50", "p90", "p99", "max", "share")
+    for row in group.itertuples():
+        times = (row.p50_ns, row.p90_ns, row.p99_ns, row.max_ns)
+        table.add_row(
+            str(row.stage),
+            f"{row.count:,}",
+            *map(told, times),
+            f"{row.share:.1%}",
+            style={"total": "bold", "unexplained": "dim"}.get(str(row.stage)),
+        )
+    show(console, table)
+
+
+def _unit(group: pd.DataFrame) -> tuple[str, Callable[[int], str]]:
+    """The unit of a table of times, and how it tells one."""
+    if group["max_ns"].max() < _READABLE_NS:
+        return "ns", lambda ns: f"{ns:,}"
+    return "ms", lambda ns: f"{ns / 1e6:,.3f}"
+
+
+def _distribution(exchanges: pd.DataFrame, console: Console) -> None:
+    found = distribution_table(exchanges)
     if found.empty:
-        console.print("\n[bold]Stages[/]\nno exchange was completed")
+        return
+    title = "Distribution of latencies (exchanges that took so long, but not as long as the next)"
+    table = _by_type(console, title, *(step_text(ns) for ns in found["from_ns"].unique()))
     for (channel, name), group in found.groupby(["channel", "name"], sort=False):
-        unit, scale = ("ns", 1) if group["max_ns"].max() < _READABLE_NS else ("ms", 1_000_000)
-        table = _titled(console, f"Stages of {channel}, {escape(str(name))} ({unit})")
-        table.add_column("stage", no_wrap=True)
-        for column in ("count", "p50", "p90", "p99", "max", "share"):
-            table.add_column(column, justify="right", no_wrap=True)
-        for row in group.itertuples():
-            times = (row.p50_ns, row.p90_ns, row.p99_ns, row.max_ns)
-            table.add_row(
-                str(row.stage),
-                f"{row.count:,}",
-                *(f"{ns:,}" if scale == 1 else f"{ns / scale:,.3f}" for ns in times),
-                f"{row.share:.1%}",
-                style={"total": "bold", "unexplained": "dim"}.get(str(row.stage)),
-            )
-        show(console, table)
+        counts = [f"{count:,}" if count else "" for count in group["count"]]
+        table.add_row(str(channel), escape(str(name)), *counts)
+    show(console, table)
+
+
+def _over_time(exchanges: pd.DataFrame, console: Console) -> None:
+    found = time_table(exchanges)
+    if found.empty:
+        return
+    unit, scale = axis_unit(found["to_ns"].max())
+    table = _titled(console, f"Latencies over time ({unit} since the first began)")
+    table.add_column("channel", no_wrap=True)
+    _numeric(table, "from", "to", "count", "p50", "p99", "max")
+    for row in found.itertuples():
+        edges = (f"{ns / scale:,.3f}" for ns in (row.from_ns, row.to_ns))
+        times = map(time_text, (row.p50_ns, row.p99_ns, row.max_ns))
+        table.add_row(str(row.channel), *edges, f"{row.count:,}", *times)
+    show(console, table)
 
 
 def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
@@ -124,6 +165,49 @@ def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
         )
         before = group
     show(console, table)
+
+
+def _latency_by_size(exchanges: pd.DataFrame, console: Console) -> None:
+    found = size_latency_table(exchanges)
+    if found.empty:
+        return
+    title = "Latencies by size (bytes of request and reply)"
+    table = _by_type(console, title, "bytes", "count", "p10", "p50", "p90", "p99", "max")
+    for row in found.itertuples():
+        span = f"{row.from_bytes:,}"
+        if row.to_bytes > row.from_bytes:
+            span += f" to {row.to_bytes:,}"
+        times = (row.p10_ns, row.p50_ns, row.p90_ns, row.p99_ns, row.max_ns)
+        _add(table, row, span, f"{row.count:,}", *map(time_text, times))
+    show(console, table)
+
+
+def _slowest(exchanges: pd.DataFrame, console: Console) -> None:
+    """Two lines each: what it was, and below its type where its time went, the most first."""
+    found = slowest_table(exchanges)
+    if found.empty:
+        return
+    many = f"The {len(found)} slowest exchanges" if len(found) > 1 else "The slowest exchange"
+    table = _titled(console, many)
+    _numeric(table, "row", "began, ms", "total, ns")
+    table.add_column("status", no_wrap=True)
+    table.add_column("program", overflow="fold")
+    table.add_column("type, and its stages from 1 % on", overflow="fold")
+    for number, row in found.iterrows():
+        table.add_row(
+            f"{number}", f"{row['since_ns'] / 1e6:,.3f}", f"{row['total_ns']:,}",
+            str(row["status"]), escape(f"{row['comm']} {row['tid']}"),
+            escape(f"{row['channel']}, {row['name']}\n{_shares(row)}"),
+        )  # fmt: skip
+    show(console, table)
+
+
+def _shares(exchange: pd.Series[Any]) -> str:
+    parts = sorted(tables.lengths(exchange).items(), key=lambda part: -part[1])
+    total = max(int(exchange["total_ns"]), 1)
+    return ", ".join(
+        f"{stage} {ns / total:.0%}" for stage, ns in parts if ns / total >= _LEAST_SHARE
+    )
 
 
 def _outcomes(exchanges: pd.DataFrame, console: Console) -> None:
@@ -169,12 +253,49 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
     show(console, table)
 
 
+def _plan(run: Run, console: Console) -> None:
+    table = _titled(console, "Attach plan")
+    for name in ("point", "site"):
+        table.add_column(name, no_wrap=True)
+    for name in ("target", "reason"):
+        table.add_column(name, overflow="fold")
+    for row in run.meta.get("plan") or []:
+        table.add_row(
+            *(escape(str(row.get(key, ""))) for key in ("point", "site", "target", "reason"))
+        )
+    show(console, table)
+
+
 def _titled(console: Console, title: str) -> Table:
     console.print(f"\n[bold]{title}[/]")
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
 
 
+def _by_type(console: Console, title: str, *columns: str) -> Table:
+    """A table with one line or more per type, and a number in every other column."""
+    table = _titled(console, title)
+    for name in ("channel", "name"):
+        table.add_column(name, overflow="fold")
+    _numeric(table, *columns)
+    return table
+
+
+def _numeric(table: Table, *columns: str) -> None:
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _add(table: Table, row: Any, *numbers: str) -> None:
+    """A line for the row's channel and name."""
+    table.add_row(str(row.channel), escape(str(row.name)), *numbers)
+
+
 def show(console: Console, table: Table) -> None:
+    """Print a table none of whose cells is cut, though it may run over the console's width."""
+    for column in table.columns:
+        if column.no_wrap:  # else a cell of several words may become as narrow as one of them
+            cells = (column.header, *column.cells)
+            column.min_width = max(Text.from_markup(str(cell)).cell_len for cell in cells)
     console.print(_Whole(table), crop=False)
 
 

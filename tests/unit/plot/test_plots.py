@@ -27,6 +27,10 @@ def test_one_exchange(lab: Run) -> None:
     assert lab.plot.exchange(3).svg() == plot.exchange(lab, 3).svg()
 
 
+def test_another_run(lab: Run) -> None:
+    assert lab.plot.compare(lab).svg() == plot.compare(lab, [lab]).svg()
+
+
 def test_one_type(lab: Run) -> None:
     only = ("netlink", "msgchan echo")
     assert lab.plot.waterfall(only).svg() == plot.waterfall(lab, only).svg()
@@ -34,6 +38,7 @@ def test_one_type(lab: Run) -> None:
 
 
 def test_every_figure_says_axes_and_units() -> None:
-    for draw in (plot.waterfall, plot.distribution, plot.heatmap, plot.sizes, plot.exchange):
+    for draw in (plot.waterfall, plot.distribution, plot.heatmap, plot.sizes, plot.exchange,
+                 plot.compare):  # fmt: skip
         assert "x: " in (draw.__doc__ or "")
         assert "y: " in (draw.__doc__ or "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Units, ticks, and colours that stay apart for whoever looks."""
+"""Names that fit, and colours that stay apart for whoever looks."""
 
 from __future__ import annotations
 
@@ -12,44 +12,6 @@ from plot_doubles import PATHS
 
 from tracer.correlate.pieces import STAGES
 from tracer.plot import style
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (0, "0 ns"),
-        (999, "999 ns"),
-        (1000, "1.00 µs"),
-        (52_620, "52.6 µs"),
-        (118_691, "119 µs"),
-        (99_960, "100 µs"),
-        (999_499, "999 µs"),
-        (999_500, "1.00 ms"),
-        (19_239_857, "19.2 ms"),
-        (1_240_000_000, "1.24 s"),
-        (12_345_000_000_000, "12,345 s"),
-    ],
-)
-def test_a_time_has_three_digits(ns: int, text: str) -> None:
-    assert style.time_text(ns) == text
-
-
-@pytest.mark.parametrize(("low", "high"), [(44_000, 19e6), (1, 1e10), (700, 3000), (90, 110)])
-def test_a_log_axis_has_a_few_labels(low: float, high: float) -> None:
-    limits = style.log_span(low, high)
-    major, minor = style.log_ticks(*limits)
-    assert limits[0] < low < high < limits[1]
-    assert 1 <= len(major) <= 7
-    assert len(style.log_ticks(*limits, 4)[0]) <= 4
-    assert not set(major) & set(minor)
-    assert all(limits[0] <= tick <= limits[1] for tick in major + minor)
-
-
-def test_labels_of_ticks() -> None:
-    assert [style.tick_time(t) for t in (1, 500, 1e3, 2e4, 1e6, 1e10)] == [
-        "1 ns", "500 ns", "1 µs", "20 µs", "1 ms", "10 s",
-    ]  # fmt: skip
-    assert style.byte_ticks(20, 40_000)[0] == [64, 256, 1024, 4096, 16384]
 
 
 def test_the_middle_of_a_long_name_goes() -> None:

@@ -19,6 +19,7 @@ FIGURES = {
     "distribution": plot.distribution,
     "heatmap": plot.heatmap,
     "sizes": plot.sizes,
+    "compare": lambda run: plot.compare(run, staged()),
 }
 
 

@@ -20,19 +20,21 @@ def test_the_slowest_come_first() -> None:
 
 
 def test_it_says_where_most_of_the_time_went() -> None:
-    found = slowest_table(exchanges(23, "getsockopt", "x", GET, comm="a", tid=1)).iloc[0]
+    found = slowest_table(exchanges(23, "getsockopt", "x", GET)).iloc[0]
     assert (found["largest"], found["largest_ns"]) == ("handler", 23 * 40)
     assert found["share"] == pytest.approx(0.4)
+    assert {stage: found[f"{stage}_ns"] for stage in GET} == {s: 23 * ns for s, ns in GET.items()}
+    assert pd.isna(found["queue_ns"])
     assert found["since_ns"] == 22_000_000
 
 
 def test_unexplained_counts_as_a_stage() -> None:
-    frame = exchanges(1, "getsockopt", "x", GET, comm="a", tid=1, unexplained_ns=1009)
+    frame = exchanges(1, "getsockopt", "x", GET, unexplained_ns=1009)
     assert slowest_table(frame.assign(total_ns=1109)).iloc[0]["largest"] == "unexplained"
 
 
 def test_what_has_no_length_is_left_out() -> None:
-    frame = exchanges(3, "getsockopt", "x", GET, comm="a", tid=1)
+    frame = exchanges(3, "getsockopt", "x", GET)
     frame["total_ns"] = pd.array([5, None, 7], "Int64")
     assert slowest_table(frame).index.tolist() == [2, 0]
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 from report_doubles import GET, NETLINK, exchanges, run, untrusted
@@ -108,10 +106,23 @@ def test_the_duration_spans_both_sides() -> None:
     assert tables.duration_ns(run(sends=run().sends.iloc[:0])) == 0
 
 
-def test_the_summary_is_json() -> None:
-    found = json.loads(json.dumps(tables.summary(untrusted()), allow_nan=False))
-    assert found["trusted"] is False
-    assert found["reasons"]
-    assert found["command"][0] == "tracer"
-    assert {row["stage"] for row in found["stages"]} >= {"encode", "total"}
-    assert found["ledger"][1]["difference"] == 1
+def test_the_median_exchange_occurred() -> None:
+    found = tables.median_table(run().exchanges)
+    assert found.index.tolist() == [101 + 11, 50]
+    assert found["total_ns"].tolist() == [12 * 100, 51 * 200]
+    assert tables.lengths(found.loc[50]) == {stage: 51 * ns for stage, ns in NETLINK.items()}
+
+
+def test_unexplained_is_told_where_there_is_some() -> None:
+    frame = exchanges(3, "getsockopt", "x", GET)
+    frame.loc[1, "unexplained_ns"] = 7
+    assert list(tables.lengths(frame.loc[1])) == [*GET, "unexplained"]
+    assert list(tables.lengths(frame.loc[2])) == [*GET]
+
+
+def test_the_facts_name_module_and_clock() -> None:
+    clock = {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": True}
+    found = tables.facts(run(meta={"clock": clock, "module": {"build_id": "48c037aab4dc57"}}))
+    assert found["module"] == "msgchan, build 48c037aab4dc"
+    assert found["clock"] == "CLOCK_MONOTONIC from tsc, counts instructions"
+    assert tables.facts(run())["module"] == "none"

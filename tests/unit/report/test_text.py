@@ -6,17 +6,38 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from page_reader import Reader
+from plot_doubles import crowded, staged
 from report_doubles import NETLINK, exchanges, run, untrusted
 from rich.console import Console
 
 from tracer.cli import main
 from tracer.cli import report as cli
+from tracer.frames import load
+from tracer.report.html import page
+from tracer.report.slowest import slowest_table
 from tracer.report.text import render
+
+RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
+RUNS = {"by hand": staged, "lab": lambda: load(RECORDING), "crowded": crowded}
+#: A section of the page, and what the text calls it.
+SECTIONS = {
+    "overview": "Latencies (ns)",
+    "stages": "Stages of ",
+    "distribution": "Distribution of latencies",
+    "heatmap": "Latencies over time",
+    "sizes": "Sizes (bytes)",
+    "slowest": "The ",
+    "outcomes": "Outcomes",
+    "ledger": "Ledger",
+    "plan": "Attach plan",
+}
 
 
 def text(made: Any, width: int = 100, terminal: bool = False) -> str:
@@ -24,6 +45,58 @@ def text(made: Any, width: int = 100, terminal: bool = False) -> str:
     kind: dict[str, Any] = {"force_terminal": True, "color_system": "standard"} if terminal else {}
     render(made, Console(file=out, width=width, highlight=False, **kind))
     return out.getvalue()
+
+
+@cache
+def page_of(name: str) -> Reader:
+    return Reader(page(RUNS[name]()))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_it_says_what_the_page_says(name: str) -> None:
+    """Section by section, in the same order; a figure's section is there by its table."""
+    made = RUNS[name]()
+    shown = text(made, 500)
+    read = page_of(name)
+    # What does not stand in every line of the text: names of groups, and its own wording.
+    own = {"stages": 0, "sizes": 2, "slowest": 0}
+    assert list(SECTIONS) == [section for section in read.cells if section]
+    places = [shown.index(f"\n{title}") for title in SECTIONS.values()]
+    assert places == sorted(places)
+    for section, begin, end in zip(SECTIONS, places, [*places[1:], None], strict=True):
+        lines = [line.split() for line in shown[begin:end].splitlines()]
+        for row in read.rows(section) if section != "slowest" else []:
+            wanted = " ".join(row[own.get(section, 0) :]).split()
+            assert any(_holds(line, wanted) for line in lines), (section, wanted)
+
+
+def _holds(line: list[str], wanted: list[str]) -> bool:
+    return any(line[i : i + len(wanted)] == wanted for i in range(len(line)))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_header_says_what_the_page_says(name: str) -> None:
+    made = RUNS[name]()
+    top = text(made, 2000).split("Latencies (ns)")[0]
+    told = page_of(name).text.split("Latencies")[0]
+    for line in top.splitlines():
+        if value := line.partition("  ")[2].strip():
+            assert value in told or (value, made.trusted) in (("yes", True), ("NO", False)), value
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_slowest_are_those_of_the_table(name: str) -> None:
+    made = RUNS[name]()
+    shown = text(made, 300)
+    part = shown[shown.index("\nThe ") : shown.index("\nOutcomes")].splitlines()[3:]
+    found = slowest_table(made.exchanges)
+    assert len(part) == 2 * len(found)
+    for first, second, (row, slow) in zip(part[::2], part[1::2], found.iterrows(), strict=True):
+        assert first.split()[:3] == [
+            str(row), f"{slow['since_ns'] / 1e6:,.3f}", f"{slow['total_ns']:,}",
+        ]  # fmt: skip
+        assert first.rstrip().endswith(f"{slow['channel']}, {slow['name']}")
+        assert second.split(",")[0].strip() == f"{slow['largest']} {slow['share']:.0%}"
 
 
 @pytest.mark.parametrize("name", ["msgchan request", "n" * 200])
@@ -51,6 +124,7 @@ def test_it_has_every_part() -> None:
         "CLOCK_MONOTONIC from tsc",
         "2.500 s",
         "0 events, 1 sends, 124 exchanges",
+        "median exchange, row 50 (ns): encode 510, send_entry 1,020",
         "Attach plan",
         "fentry/fexit",
         "[lib]",
@@ -68,6 +142,16 @@ def test_it_has_every_part() -> None:
         assert part in shown, part
 
 
+def test_the_tables_of_the_figures() -> None:
+    rows = [line.split() for line in text(run()).splitlines()]
+    # 200, 400, ... 20,200 ns
+    assert ["netlink", "msgchan", "echo", "2", "2", "5", "15", "25", "50", "2"] in rows
+    over_time = "netlink 0.000 10.000 10 1.00 µs 2.00 µs 2.00 µs"
+    assert over_time.split() in rows
+    by_size = "netlink msgchan echo 164 101 2.20 µs 10.2 µs 18.2 µs 20.0 µs 20.2 µs"
+    assert by_size.split() in rows
+
+
 def test_a_stage_line_reads_as_a_table() -> None:
     shown = text(run())
     found = [line.split() for line in shown.splitlines() if re.match("handler .*%", line)]
@@ -80,7 +164,9 @@ def test_a_stage_line_reads_as_a_table() -> None:
 def test_an_untrusted_run_says_why() -> None:
     shown = text(untrusted())
     assert "trusted: NO" in shown
-    assert "handler calls: module 1,234,567, probe 1,234,566, difference +1" in shown
+    reason = "handler calls: module 1,234,567, probe 1,234,566, difference +1"
+    assert reason in shown[: shown.index("Latencies")]
+    assert reason in shown[shown.index("trusted: NO") :]
 
 
 def test_colours_on_a_terminal_only() -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The whole report as plain values, for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracer.correlate.pieces import STAGES
+from tracer.report import tables
+from tracer.report.latency import distribution_table, size_latency_table, time_table
+from tracer.report.slowest import slowest_table
+
+if TYPE_CHECKING:
+    from tracer.frames import Run
+
+_META = ("command", "host", "kernel", "machine", "module", "started", "clock", "tracer")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What the text and the page say; times in ns, sizes in bytes, None for what is not known.
+
+    ``medians`` and ``slowest`` hold single exchanges: ``row`` is the row in ``run.exchanges``,
+    ``stages`` the time of each stage.
+    """
+    exchanges = run.exchanges
+    return {
+        "path": str(run.path),
+        **{key: run.meta.get(key) for key in _META},
+        "duration_ns": tables.duration_ns(run),
+        "trusted": bool(run.trusted),
+        "reasons": tables.reasons(run),
+        "losses": tables.losses(run),
+        "rows": {"events": len(run.events), "sends": len(run.sends), "exchanges": len(exchanges)},
+        "stages": _records(tables.stage_table(exchanges)),
+        "medians": _single(tables.median_table(exchanges)),
+        "distribution": _records(distribution_table(exchanges)),
+        "over_time": _records(time_table(exchanges)),
+        "sizes": _records(tables.size_table(exchanges)),
+        "latency_by_size": _records(size_latency_table(exchanges)),
+        "slowest": _single(slowest_table(exchanges)),
+        "outcomes": _records(tables.outcome_table(exchanges)),
+        "ledger": _records(run.ledger),
+        "plan": run.meta.get("plan"),
+    }
+
+
+def _single(exchanges: pd.DataFrame) -> list[dict[str, Any]]:
+    """Single exchanges, their stages apart."""
+    stages = [f"{stage}_ns" for stage in (*STAGES, "unexplained")]
+    told = _records(exchanges.drop(columns=stages))
+    return [
+        {"row": int(row), **one, "stages": tables.lengths(exchanges.loc[row])}
+        for row, one in zip(exchanges.index, told, strict=True)
+    ]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row in frame.to_dict("records"):
+        plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+        rows.append({key: None if pd.isna(value) else value for key, value in plain.items()})
+    return rows
