@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pytest plugin on real traces: a baseline, the same again, and a handler that is slower.
+
+Named so because the tests that attach probes come last, see CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tracer.attach.probes import Probes
+from tracer.pytest_plugin import check
+from tracer.pytest_plugin.fixture import Attached
+from tracer.session import Options
+
+# pytester forgets what a session inside this one imports, and numpy cannot be loaded twice.
+assert check
+
+#: The guest's clock is a wall clock, and noisy: five runs, and a wide margin.
+TEST = """
+from tracer.clients.netlink import MsgchanSocket
+from tracer.clients.wire import Op
+
+def workload():
+    with MsgchanSocket() as socket:
+        for token in range(1, 102):
+            socket.request(Op.ECHO, b"x" * 64, token=token, reply_size=64,
+                           handler_delay_ns={delay})
+
+def test_echo(latency):
+    runs = latency.repeat(workload, 5)
+    assert all(len(run.exchanges) == 101 and run.trusted for run in runs)
+    latency.check(runs, baseline="echo", type="msgchan echo", stage="handler", max_shift="20us")
+"""
+
+
+class Lent(Attached):
+    """The session's probes, which stay attached."""
+
+    def __init__(self, probes: Probes) -> None:
+        super().__init__()
+        self._lent = probes
+
+    def probes(self, options: Options) -> Probes:
+        """The lent ones, whatever is asked for."""
+        return self._lent
+
+
+def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: Probes) -> None:
+    class Lender:
+        @pytest.fixture(scope="session")
+        def latency_probes(self) -> Lent:
+            return Lent(probes)
+
+    def run(delay: int, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(test_echo=TEST.format(delay=delay))
+        return pytester.runpytest("-p", "no:cacheprovider", *arguments, plugins=[Lender()])
+
+    run(0, "--latency-update").assert_outcomes(passed=1)
+    again = run(0)
+    again.assert_outcomes(passed=1)
+    again.stdout.fnmatch_lines(["test_echo *netlink, msgchan echo *handler p50 * same"])
+    slower = run(50_000)
+    slower.assert_outcomes(failed=1)
+    slower.stdout.fnmatch_lines(
+        [
+            "slower: netlink, msgchan echo: handler +5*baseline 'echo'",
+            "recording  *test_echo-test_echo-*",
+            "  moved: handler, *",
+            "  slowest in handler *",
+            "go on with: tracer report *",
+        ]
+    )

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Baselines: missing, damaged, of other conditions, made and made anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from latency_project import DETERMINISTIC, Project
+from recording_copies import ALL_CHANNELS
+
+from tracer.baseline import load
+
+
+def said(result: pytest.RunResult) -> str:
+    """The line that pytest's short summary gives the only test that failed."""
+    (line,) = [one for one in result.stdout.str().splitlines() if one.startswith("FAILED")]
+    return line
+
+
+def test_no_baseline_is_a_failure_that_tells_how_to_make_one(project: Project) -> None:
+    project.test(project.recording("new"))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert f"no baseline {project.path / 'baselines' / 'echo.json'}" in text
+    assert "make it with --latency-update" in text
+
+
+def test_a_damaged_baseline_is_one_line(project: Project) -> None:
+    file = project.baseline(project.recording("base"))
+    file.write_text(file.read_text()[:100])
+    project.test(project.recording("new", 2))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "it is damaged: it is no JSON" in result.stdout.str()
+    assert said(result)
+
+
+def test_other_conditions_are_refused_unless_allowed(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    new = project.recording("new", 2, meta=DETERMINISTIC | {"kernel": "7.0"})
+    project.test(new)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "differ in kernel" in result.stdout.str()
+    assert "make the baseline anew with --latency-update, or waive it" in result.stdout.str()
+    project.test(new, arguments='baseline="echo", allow=["kernel"]')
+    project.run().assert_outcomes(passed=1)
+
+
+def test_an_untrusted_recording_is_refused(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    meta = DETERMINISTIC | {"losses": {"recursion_misses": 3}}
+    project.test(project.recording("new", 2, meta=meta))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "is untrusted (recursion misses" in result.stdout.str()
+    project.test(project.path / "recordings" / "new", arguments='baseline="x", allow=["untrusted"]')
+    result = project.run("--latency-update")
+    result.assert_outcomes(failed=1)
+    assert "is untrusted" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ('baseline="../echo"', "cannot use the baseline name"),
+        ('baseline="echo", max_shift="much"', "cannot use max_shift='much'"),
+        ('baseline="echo", allow=["moon"]', "cannot allow 'moon'"),
+        ('baseline="echo", type="notify"', "nothing to compare"),
+        ('baseline="echo", stage="no-such"', "nothing to compare"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line(
+    project: Project, arguments: str, text: str
+) -> None:
+    project.baseline(project.recording("base"))
+    project.test(project.recording("new", 2), arguments=arguments)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert text in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_stage_type_and_shift_select(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    new = project.recording("new", 2, add={"handler": 400})
+    for arguments, outcome in [
+        ('baseline="echo"', "failed"),
+        ('baseline="echo", stage="copy"', "passed"),
+        ('baseline="echo", stage=["copy", "handler"], type="netlink"', "failed"),
+        ('baseline="echo", stage="handler", type="msgchan echo", max_shift="10%"', "passed"),
+        ('baseline="echo", stage="handler", max_shift="500ns"', "passed"),
+        ('baseline="echo", stage="handler", max_shift="300ns"', "failed"),
+        ('baseline="echo", stage="handler", max_shift="1% 500ns"', "passed"),
+    ]:
+        project.test(new, arguments=arguments)
+        project.run().assert_outcomes(**{outcome: 1})
+
+
+def test_several_runs_settle_a_wall_clock(project: Project) -> None:
+    base = [project.recording(f"base{i}", i, meta={}) for i in range(5)]
+    new = [project.recording(f"new{i}", 10 + i, meta={}, add={"copy": 900}) for i in range(5)]
+    project.baseline(*base)
+    project.test(*new)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "slower: netlink, msgchan echo: copy" in result.stdout.str()
+    project.test(*[project.recording(f"like{i}", 20 + i, meta={}) for i in range(5)])
+    project.run().assert_outcomes(passed=1)
+
+
+def test_an_update_makes_what_a_check_then_accepts(project: Project) -> None:
+    file = project.path / "baselines" / "echo.json"
+    project.test(project.recording("new"), arguments='baseline="echo", type="netlink"')
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1)
+    assert f"baseline written: {file}" in result.stdout.str()
+    assert load(file).made["test"] == "test_echo.py::test_echo"
+    text = file.read_text()
+    project.run().assert_outcomes(passed=1)
+    project.run("--latency-update")
+    assert file.read_text() == text
+
+
+def test_an_update_shows_what_it_changes(project: Project) -> None:
+    file = project.baseline(project.recording("base"))
+    before = file.read_text()
+    project.test(project.recording("new", 2, add={"handler": 5000}))
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1)
+    (line,) = [one for one in result.stdout.str().splitlines() if one.endswith("updated")]
+    assert "total p50" in line
+    assert "+5,0" in line
+    assert file.read_text() != before
+
+
+def test_a_test_that_fails_otherwise_updates_nothing(project: Project) -> None:
+    file = project.baseline(project.recording("base"))
+    before = file.read_text()
+    new = project.recording("new", 2, add={"handler": 5000})
+    project.pytester.makepyfile(
+        f"""
+        import pytest, tracer
+
+        @pytest.fixture
+        def leaky():
+            yield
+            assert False, "torn down badly"
+
+        def test_echo(latency, leaky):
+            latency.check(tracer.load({str(new)!r}), baseline="echo")
+
+        def test_other(latency):
+            latency.check(tracer.load({str(new)!r}), baseline="other")
+            assert False, "for another reason"
+        """
+    )
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    assert file.read_text() == before
+    assert not (project.path / "baselines" / "other.json").exists()
+    assert "not written" in result.stdout.str()
+    assert "baseline written" not in result.stdout.str()
+
+
+def test_checks_of_one_test_share_a_baseline(project: Project) -> None:
+    new = project.recording("new")
+    project.pytester.makepyfile(
+        f"""
+        import tracer
+
+        def test_echo(latency):
+            run = tracer.load({str(new)!r})
+            latency.check(run, baseline="echo", stage="copy", type="netlink")
+            latency.check(run, baseline="echo", stage="handler")
+        """
+    )
+    project.run("--latency-update").assert_outcomes(passed=1)
+    result = project.run("--latency-report=out.json")
+    result.assert_outcomes(passed=1)
+    checks = json.loads((project.path / "out.json").read_text())["checks"]
+    assert [check["stages"] for check in checks] == [["copy"], ["handler"]]
+
+
+@pytest.mark.parametrize("arguments", [('type="getsockopt"', ""), ("", 'type="getsockopt"')])
+def test_the_widest_check_decides_what_a_baseline_holds(
+    project: Project, arguments: tuple[str, str]
+) -> None:
+    checks = [f'latency.check(run, baseline="all", {one})' for one in arguments]
+    project.pytester.makepyfile(
+        f"""
+        import tracer
+
+        def test_all(latency):
+            run = tracer.load({str(ALL_CHANNELS)!r})
+            {checks[0]}
+            {checks[1]}
+        """
+    )
+    project.run("--latency-update").assert_outcomes(passed=1)
+    (run,) = load(project.path / "baselines" / "all.json").runs
+    assert {"netlink", "getsockopt", "setsockopt"} <= set(run.lines.index.unique("channel"))
+
+
+def test_two_tests_with_one_baseline_are_refused_at_the_update(project: Project) -> None:
+    new = project.recording("new")
+    project.test(new)
+    project.test(new, name="test_other")
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "belongs to test_echo.py::test_echo already" in result.stdout.str()
+
+
+def test_two_sets_of_runs_with_one_baseline_are_refused_at_the_update(project: Project) -> None:
+    new, other = project.recording("new"), project.recording("other", 2)
+    project.pytester.makepyfile(
+        f"""
+        import tracer
+
+        def test_echo(latency):
+            for path in ({str(new)!r}, {str(other)!r}):
+                latency.check(tracer.load(path), baseline="echo")
+        """
+    )
+    result = project.run("--latency-update")
+    result.assert_outcomes(failed=1)
+    assert "is checked with two sets of runs" in result.stdout.str()
+
+
+def test_few_runs_on_a_wall_clock_are_noted_at_the_update(project: Project) -> None:
+    project.test(project.recording("new", meta={}))
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1)
+    assert "fewer than 5 runs a side settle next to nothing" in result.stdout.str()
+
+
+def test_baselines_elsewhere(project: Project) -> None:
+    project.pytester.makeini("[pytest]\nlatency_baselines = kept/here\n")
+    project.test(project.recording("new"))
+    project.run("--latency-update").assert_outcomes(passed=1)
+    assert Path(project.path / "kept" / "here" / "echo.json").exists()
+    project.run().assert_outcomes(passed=1)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The text of a failure: which stage, how much, which exchanges, where to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_builder import META, STAGES, Times, record, times
+
+import tracer
+from tracer.compare import INCONCLUSIVE, SLOWER, Comparison, Options, compare
+from tracer.frames import Run
+from tracer.pytest_plugin.failure import medians, rows, told
+
+COUNTED = {"clock": META["clock"] | {"deterministic": True}}
+
+
+def run(directory: Path, stage_times: Times, **meta: Any) -> Run:
+    return tracer.load(record(directory, stage_times, **(COUNTED | meta)))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Run, Run]:
+    """A run, and one whose handlers take 5 us longer, two of them much longer."""
+    random = np.random.default_rng(1)
+    base = times(random, 101, spread=0.001)
+    new = times(random, 101, spread=0.001, add={"handler": 5000})
+    new[17, STAGES.index("handler")] = 70_000
+    new[3, STAGES.index("handler")] = 60_000
+    return run(tmp_path / "base", base), run(tmp_path / "new", new)
+
+
+def text(comparison: Comparison, *runs: Run) -> str:
+    return told(comparison, runs, "echo", Path("baselines/echo.json"))[1]
+
+
+def test_a_regression_names_stage_amount_exchanges_and_the_next_command(
+    pair: tuple[Run, Run],
+) -> None:
+    base, new = pair
+    found = text(compare([base], [new]), new)
+    lines = found.splitlines()
+    assert lines[0].startswith("slower: netlink, msgchan echo: handler +5,")
+    assert lines[0].endswith("at p50, baseline 'echo'")
+    assert "allowed    the larger of 2 % and 100 ns" in lines
+    assert f"recording  {new.path}" in lines
+    assert f"go on with: tracer report {new.path}" in lines
+    (handler,) = [line.split() for line in lines if line.startswith("  handler  p50")]
+    assert handler[-1] == SLOWER
+    assert handler[-2] == "100"
+    assert any(line.startswith("  moved: handler, +5,") for line in lines)
+
+
+def test_the_slowest_exchanges_of_the_stage_are_listed(pair: tuple[Run, Run]) -> None:
+    base, new = pair
+    lines = text(compare([base], [new]), new).splitlines()
+    at = lines.index("  slowest in handler (ns; row of run.exchanges):")
+    assert lines[at + 1].split() == ["row", "seq", "tid", "handler", "total"]
+    listed = [line.split() for line in lines[at + 2 : at + 5]]
+    assert [one[:4] for one in listed[:2]] == [
+        ["17", "18", "100", "70000"],
+        ["3", "4", "100", "60000"],
+    ]
+    assert int(listed[0][4]) == new.exchanges.loc[17, "total_ns"]
+
+
+def test_runs_are_named_where_there_are_several(pair: tuple[Run, Run], tmp_path: Path) -> None:
+    base, new = pair
+    other = run(tmp_path / "other", times(np.random.default_rng(5), 101, add={"handler": 90_000}))
+    lines = text(compare([base, base], [new, other]), new, other).splitlines()
+    assert sum(line.startswith("recording  ") for line in lines) == 2
+    at = lines.index("  slowest in handler (ns; row of run.exchanges):")
+    assert [line.split()[-1] for line in lines[at + 1 : at + 5]] == ["recording", *["other"] * 3]
+
+
+def test_what_is_not_settled_says_how_many_runs_would_do(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    wall = {"clock": META["clock"]}
+    base, new = (run(tmp_path / name, times(random, 101), **wall) for name in ("base", "new"))
+    comparison = compare([base], [new], Options(stages=("copy",), min_effect=0, min_effect_ns=70))
+    assert comparison.verdict == INCONCLUSIVE
+    found = text(comparison, new)
+    assert found.startswith("inconclusive: netlink, msgchan echo: copy ")
+    assert "; at least 4 more runs a side would settle it\n" in found
+    assert "allowed    70 ns" in found
+
+
+def test_rows_show_the_moved_stage_or_what_decides(pair: tuple[Run, Run]) -> None:
+    base, new = pair
+    (row,) = rows(compare([base], [new]))
+    assert (row["type"], row["stage"], row["quantile"]) == (
+        "netlink, msgchan echo",
+        "handler",
+        "p50",
+    )
+    assert (row["verdict"], round(row["change_ns"], -2)) == (SLOWER, 5000)
+    (same,) = rows(compare([base], [base]))
+    assert (same["stage"], same["quantile"], same["change_ns"]) == ("total", "p50", 0)
+
+
+def test_a_tail_that_moved_alone_is_named(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    base = times(random, 1001, spread=0.001)
+    new = times(random, 1001, spread=0.001)
+    new[::5, STAGES.index("copy")] += 30_000
+    sides = run(tmp_path / "base", base), run(tmp_path / "new", new)
+    comparison = compare([sides[0]], [sides[1]])
+    assert comparison.verdict == SLOWER
+    assert comparison.moved.empty
+    assert "copy +29,9" in told(comparison, [sides[1]], "echo", Path("e"))[0]
+    (row,) = rows(comparison)
+    assert (row["stage"], row["verdict"]) == ("copy", SLOWER)
+
+
+def test_medians_are_all_of_them(pair: tuple[Run, Run]) -> None:
+    base, new = pair
+    assert [row["stage"] for row in medians(compare([base], [new]))] == [*STAGES, "total"]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a failed check looks like in pytest's own output."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from latency_project import Project
+
+from tracer.pytest_plugin.outcome import (
+    LatencyFailure,
+    LatencyInconclusive,
+    LatencyRegression,
+    LatencyUnfit,
+)
+
+#: One run more than base has, on a wall clock: too few to settle anything.
+WALL = {"meta": {}}
+
+
+def slowed(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    project.test(project.recording("new", 2, add={"handler": 50_000}))
+
+
+def unsettled(project: Project) -> None:
+    project.baseline(project.recording("base", **WALL))
+    project.test(project.recording("new", 2, **WALL))
+
+
+def junit(project: Project) -> ElementTree.Element:
+    (case,) = ElementTree.parse(project.path / "junit.xml").iter("testcase")
+    return case
+
+
+def properties(project: Project) -> dict[str, str]:
+    return {p.attrib["name"]: p.attrib["value"] for p in junit(project).iter("property")}
+
+
+def test_the_failures_are_assertions() -> None:
+    for kind in (LatencyRegression, LatencyInconclusive, LatencyUnfit):
+        assert issubclass(kind, LatencyFailure)
+        assert issubclass(kind, AssertionError)
+
+
+def test_the_same_passes(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    project.test(project.recording("new", 2))
+    result = project.run("--junitxml=junit.xml")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    assert properties(project)["latency.echo.verdict"] == "same"
+    assert junit(project).find("failure") is None
+
+
+def test_slower_fails_with_its_text_and_no_traceback(project: Project) -> None:
+    slowed(project)
+    result = project.run("--junitxml=junit.xml")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str()
+    assert "slower: netlink, msgchan echo: handler +50," in text
+    assert "Traceback" not in text
+    assert "latency.check(" not in text
+    assert "check.py" not in text
+    (summary,) = [line for line in text.splitlines() if line.startswith("FAILED")]
+    assert "test_echo.py::test_echo - slower: netlink, msgchan echo: handler" in summary
+
+
+def test_slower_in_junit(project: Project) -> None:
+    slowed(project)
+    project.run("--junitxml=junit.xml")
+    (failure,) = junit(project).iter("failure")
+    assert failure.attrib["message"].startswith("slower: netlink, msgchan echo: handler")
+    assert "slowest in handler" in str(failure.text)
+    found = properties(project)
+    assert found["latency.echo.verdict"] == "slower"
+    assert found["latency.echo.type"] == "netlink, msgchan echo"
+    assert found["latency.echo.stage"] == "handler"
+    assert int(found["latency.echo.change_ns"]) == pytest.approx(50_000, rel=0.01)
+    assert float(found["latency.echo.change_percent"]) == pytest.approx(1000, rel=0.01)
+
+
+def test_faster_passes_and_asks_for_an_update(project: Project) -> None:
+    project.baseline(project.recording("base", add={"copy": 9000}))
+    project.test(project.recording("new", 2))
+    result = project.run("--junitxml=junit.xml")
+    assert result.ret == pytest.ExitCode.OK
+    assert properties(project)["latency.echo.verdict"] == "faster"
+    assert properties(project)["latency.echo.note"] == "faster: update the baseline?"
+    assert "test_echo: faster: update the baseline?" in result.stdout.str()
+
+
+def test_inconclusive_is_an_outcome_of_its_own(project: Project) -> None:
+    unsettled(project)
+    result = project.run("-v")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"inconclusive": 1}
+    result.stdout.fnmatch_lines(
+        [
+            "*::test_echo INCONCLUSIVE*",
+            "*= INCONCLUSIVE =*",
+            "*_ test_echo _*",
+            "inconclusive: netlink, msgchan echo: total *at least 4 more runs a side would settle*",
+        ]
+    )
+
+
+def test_inconclusive_has_its_letter(project: Project) -> None:
+    unsettled(project)
+    result = project.run()
+    result.stdout.fnmatch_lines(["test_echo.py I *", "*= 1 inconclusive in *"])
+
+
+def test_inconclusive_in_junit_is_a_failure_that_says_so(project: Project) -> None:
+    unsettled(project)
+    project.run("--junitxml=junit.xml")
+    (failure,) = junit(project).iter("failure")
+    assert failure.attrib["message"].startswith("inconclusive: ")
+    assert properties(project)["latency.echo.verdict"] == "inconclusive"
+
+
+def test_other_failures_are_left_alone(project: Project) -> None:
+    project.pytester.makepyfile("def test_it():\n    assert 1 == 2\n")
+    result = project.run()
+    result.stdout.fnmatch_lines(["*assert 1 == 2*", "FAILED *test_it - assert 1 == 2*"])

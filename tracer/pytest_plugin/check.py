@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One check: runs against a baseline, judged by :mod:`tracer.compare`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tracer.baseline import Baseline, dumps, load, make
+from tracer.comparable import CONDITIONS, require_comparable
+from tracer.compare import (
+    FASTER,
+    INCONCLUSIVE,
+    SAME,
+    SLOWER,
+    Comparison,
+    Options,
+    compare_digests,
+    needed_runs,
+)
+from tracer.digest import Digest, digest
+from tracer.errors import TracerError
+from tracer.frames import Run
+from tracer.pytest_plugin import failure, options
+from tracer.pytest_plugin.outcome import (
+    CHECKS,
+    UPDATES,
+    LatencyFailure,
+    LatencyInconclusive,
+    LatencyRegression,
+    LatencyUnfit,
+)
+from tracer.report.comparison import summary
+
+UPDATED, UNFIT = "updated", "unfit"
+_NAME = re.compile(r"[\w][\w.+-]*")
+_USED = pytest.StashKey[dict[Path, str]]()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of ``latency.check``."""
+
+    baseline: str
+    stages: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    max_shift: str | None = None
+    allow: frozenset[str] = frozenset()
+
+    def options(self) -> Options:
+        """How to compare. Raises :class:`TracerError` for arguments that make no sense."""
+        share, ns = options.parse_shift(self.max_shift)
+        if unknown := sorted(self.allow - set(CONDITIONS)):
+            raise TracerError(
+                f"cannot allow {unknown[0]!r}",
+                "there is no such condition",
+                f"choose from {', '.join(CONDITIONS)}",
+            )
+        return Options(
+            min_effect=share,
+            min_effect_ns=ns,
+            stages=self.stages,
+            types=self.types,
+            allow=self.allow,
+        )
+
+
+def check(item: pytest.Item, runs: Sequence[Run], asked: Asked) -> Comparison | None:
+    """See :meth:`tracer.pytest_plugin.fixture.Latency.check`."""
+    entry: dict[str, Any] = {
+        "nodeid": item.nodeid,
+        "baseline": asked.baseline,
+        "stages": list(asked.stages),
+        "types": list(asked.types),
+        "max_shift": asked.max_shift,
+        "recordings": [str(run.path) for run in runs],
+        "verdict": UNFIT,
+    }
+    item.stash.setdefault(CHECKS, []).append(entry)
+    try:
+        return _checked(item, runs, asked, entry)
+    except (LatencyFailure, TracerError) as error:
+        entry["message"] = str(error)
+        if isinstance(error, TracerError):
+            raise LatencyUnfit(str(error)) from error
+        raise
+    finally:
+        item.user_properties += _properties(entry)
+
+
+def _checked(
+    item: pytest.Item, runs: Sequence[Run], asked: Asked, entry: dict[str, Any]
+) -> Comparison | None:
+    how = asked.options()
+    path = _path(item, asked.baseline)
+    entry["path"] = str(path)
+    new = [digest(run) for run in runs]
+    if item.config.getoption("latency_update"):
+        _update(item, new, asked, how, entry)
+        return None
+    if not path.exists():
+        raise LatencyUnfit(
+            f"no baseline {path}: nothing to compare with; make it with --latency-update"
+        )
+    base = load(path).runs
+    _require_comparable(base, new, how)
+    comparison = compare_digests(base, new, how)
+    entry |= {"rows": failure.rows(comparison), "comparison": summary(comparison)}
+    entry["verdict"] = comparison.verdict
+    if comparison.verdict in (SLOWER, INCONCLUSIVE):
+        kind = LatencyRegression if comparison.verdict == SLOWER else LatencyInconclusive
+        raise kind(*failure.told(comparison, runs, asked.baseline, path))
+    return comparison
+
+
+def _require_comparable(base: Sequence[Digest], new: Sequence[Digest], how: Options) -> None:
+    try:
+        require_comparable(base, new, how.allow)
+    except TracerError as error:
+        todo = "record it again, make the baseline anew with --latency-update, or waive it: allow="
+        raise TracerError(error.what, error.why, todo + f"{list(CONDITIONS)}") from error
+
+
+def _path(item: pytest.Item, name: str) -> Path:
+    """Where the baseline of this name is. Raises :class:`TracerError` for no sound name."""
+    if not _NAME.fullmatch(name):
+        raise TracerError(
+            f"cannot use the baseline name {name!r}",
+            "it becomes a file's name",
+            "use letters, digits and . + - _ only",
+        )
+    directory = item.config.getini("latency_baselines")
+    root = item.config.rootpath / directory if directory else item.path.parent / "baselines"
+    return root / f"{name}.json"
+
+
+# --------------------------------------------------------------------------
+# --latency-update
+
+
+def _update(
+    item: pytest.Item, new: Sequence[Digest], asked: Asked, how: Options, entry: dict[str, Any]
+) -> None:
+    """Note the file to write; whoever gathers the reports writes it when the test has passed."""
+    path = Path(entry["path"])
+    _require_one_user(item, path, asked.baseline)
+    how = replace(how, allow=how.allow - {"untrusted"})
+    # What cannot be compared with itself is no baseline.
+    itself = compare_digests(new, new, how)
+    known = item.stash.setdefault(UPDATES, [])
+    types = _all_types(known, path, asked, entry["recordings"])
+    lab = "--latency-lab " if os.environ.get("TRACER_LAB") == "1" else ""
+    made = make(
+        new,
+        types,
+        test=item.nodeid,
+        command=f"pytest {lab}--latency-update",
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    entry |= {"verdict": UPDATED, "rows": _changes(path, made, how)}
+    few = needed_runs(how.false_alarms)
+    if not itself.deterministic and len(new) < few:
+        entry["note"] = f"on a wall clock fewer than {few} runs a side settle next to nothing"
+    known.append(
+        {
+            "path": str(path),
+            "text": dumps(made),
+            "types": list(types),
+            "recordings": entry["recordings"],
+        }
+    )
+
+
+def _require_one_user(item: pytest.Item, path: Path, name: str) -> None:
+    users = item.config.stash.setdefault(_USED, {})
+    if users.setdefault(path, item.nodeid) != item.nodeid:
+        raise LatencyUnfit(
+            f"baseline {name!r} belongs to {users[path]} already: one would overwrite the other; "
+            "give each test its own name"
+        )
+
+
+def _all_types(
+    known: list[dict[str, Any]], path: Path, asked: Asked, recordings: list[str]
+) -> tuple[str, ...]:
+    """The types of all checks of this test with this baseline; empty: all there are."""
+    before = [one for one in known if one["path"] == str(path)]
+    if any(one["recordings"] != recordings for one in before):
+        raise LatencyUnfit(
+            f"baseline {asked.baseline!r} is checked with two sets of runs in one test: one would "
+            "overwrite the other; give each its own name"
+        )
+    if not asked.types or any(not one["types"] for one in before):
+        return ()
+    return tuple(dict.fromkeys([*(t for one in before for t in one["types"]), *asked.types]))
+
+
+def _changes(path: Path, made: Baseline, how: Options) -> list[dict[str, Any]]:
+    """The median of the total, old and new, by type; without the old one where none can be read."""
+    try:
+        old = load(path).runs
+        waived = replace(how, stages=("total",), types=(), allow=frozenset(CONDITIONS))
+        rows = failure.medians(compare_digests(old, made.runs, waived))
+    except TracerError:
+        alone = compare_digests(made.runs, made.runs, replace(how, stages=("total",), types=()))
+        rows = [
+            row | {"base_ns": None, "change_ns": None, "change": None}
+            for row in failure.medians(alone)
+        ]
+    return [row | {"verdict": UPDATED} for row in rows]
+
+
+# --------------------------------------------------------------------------
+# JUnit
+
+
+def _properties(entry: dict[str, Any]) -> list[tuple[str, object]]:
+    """``latency.<baseline>.<what>``: verdict, type, stage, change_ns, change_percent, note."""
+    found: dict[str, object] = {"verdict": entry["verdict"]}
+    if entry["verdict"] == FASTER:
+        entry["note"] = "faster: update the baseline?"
+    if entry["verdict"] in (SLOWER, FASTER, SAME, INCONCLUSIVE):
+        most = max(entry["rows"], key=lambda row: abs(row["change_ns"]))
+        found |= {"type": most["type"], "stage": most["stage"]}
+        found["change_ns"] = round(most["change_ns"])
+        if most["change"] is not None and not pd.isna(most["change"]):
+            found["change_percent"] = round(100 * most["change"], 2)
+    if "note" in entry:
+        found["note"] = entry["note"]
+    return [(f"latency.{entry['baseline']}.{name}", value) for name, value in found.items()]

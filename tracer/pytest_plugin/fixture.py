@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fixture ``latency``: trace blocks of a test, and check them against a baseline."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracer.errors import TracerError
+from tracer.pytest_plugin import options
+from tracer.pytest_plugin.outcome import LatencyUnfit
+
+if TYPE_CHECKING:
+    from tracer.attach.probes import Probes
+    from tracer.compare import Comparison
+    from tracer.frames import Run
+    from tracer.session import Options
+
+NO_ROOT = "tracing needs root: run pytest as root, or with --latency-lab"
+IN_THE_LAB = "or run in a virtual machine: pytest --latency-lab"
+
+
+class Attached:
+    """The probes of this test session: attached once, kept until other options are wanted."""
+
+    def __init__(self) -> None:
+        self._options: Options | None = None
+        self._probes: Probes | None = None
+
+    def probes(self, options: Options) -> Probes:
+        """Probes attached with these options. Raises :class:`TracerError`."""
+        from tracer.session import attach
+
+        if self._probes is None or self._options != options:
+            self.close()
+            with warnings.catch_warnings():
+                # BCC warns of texts where it takes bytes, and quotes the whole program.
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module="bcc")
+                self._probes, self._options = attach(options), options
+        return self._probes
+
+    def close(self) -> None:
+        """Detach."""
+        if self._probes is not None:
+            self._probes.close()
+        self._probes = None
+
+
+class Traced:
+    """A traced block. After it, everything that :class:`tracer.frames.Run` has is here too."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._run: Run | None = None
+
+    @property
+    def run(self) -> Run:
+        """The finished recording. Raises ``RuntimeError`` inside the block."""
+        if self._run is None:
+            raise RuntimeError("the trace is still running: use it after the with block")
+        return self._run
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.run, name)
+
+
+@pytest.fixture(scope="session")
+def latency_probes(pytestconfig: pytest.Config) -> Iterator[Attached]:
+    """Probes on this kernel, compiled once a session; skips where nobody may attach any.
+
+    With --latency it fails there instead.
+    """
+    from tracer.session import Options
+
+    if not options.may_trace():
+        if pytestconfig.getoption("latency"):
+            raise LatencyUnfit(NO_ROOT)
+        pytest.skip(NO_ROOT)
+    attached = Attached()
+    try:
+        attached.probes(Options())
+    except TracerError as error:
+        raise LatencyUnfit(f"{error}; {IN_THE_LAB}") from error
+    yield attached
+    attached.close()
+
+
+@pytest.fixture
+def latency(
+    request: pytest.FixtureRequest,
+    latency_probes: Attached,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Latency:
+    """Trace blocks of this test and check them against a committed baseline."""
+    shared = request.config.getoption(options.GUEST)
+    directory = Path(shared) if shared else tmp_path_factory.getbasetemp()
+    return Latency(request.node, latency_probes, directory / "recordings")
+
+
+class Latency:
+    """What the fixture ``latency`` gives."""
+
+    def __init__(self, item: pytest.Item, attached: Attached, directory: Path) -> None:
+        self._item = item
+        self._attached = attached
+        self._directory = directory
+
+    @contextmanager
+    def trace(self, **how: Any) -> Iterator[Traced]:
+        """Trace the calling process while the block runs.
+
+        ``with latency.trace() as run: ...`` and then ``run.exchanges`` or
+        ``latency.check(run, ...)``. ``how``: attach, copy, ring, as in
+        :class:`tracer.session.Options`; other ones than before compile the probes anew.
+        """
+        from tracer.record import capture
+        from tracer.session import Options
+
+        traced = Traced(self._free_path())
+        try:
+            probes = self._attached.probes(Options(**how))
+            with capture(traced.path, probes=probes) as handle:
+                yield traced
+        except TracerError as error:
+            raise LatencyUnfit(str(error)) from error
+        traced._run = handle.run
+
+    def repeat(self, workload: Callable[[], object], runs: int = 10, **how: Any) -> list[Traced]:
+        """Call ``workload`` so many times, each in a trace of its own: for wall clocks."""
+        traced = []
+        for _ in range(runs):
+            with self.trace(**how) as run:
+                workload()
+            traced.append(run)
+        return traced
+
+    def check(
+        self,
+        runs: Traced | Run | Sequence[Traced | Run],
+        baseline: str,
+        *,
+        stage: str | Sequence[str] | None = None,
+        type: str | Sequence[str] | None = None,
+        max_shift: str | None = None,
+        allow: Sequence[str] = (),
+    ) -> Comparison | None:
+        """Compare one run or several with the baseline of that name.
+
+        ``stage`` and ``type`` ("msgchan echo", or a channel like "netlink") select what is
+        compared; ``max_shift`` is what may change, "5%", "500ns" or "2% 100ns" (the larger),
+        by default the larger of 2 % and 100 ns. ``allow`` waives conditions
+        (:data:`tracer.comparable.CONDITIONS`).
+
+        Returns the comparison when it is the same or faster, None with --latency-update.
+        Raises :class:`LatencyRegression`, :class:`LatencyInconclusive`, or
+        :class:`LatencyUnfit` when nothing can be compared.
+        """
+        from tracer.pytest_plugin.check import Asked, check
+
+        given = list(runs) if isinstance(runs, Sequence) else [runs]
+        asked = Asked(baseline, _several(stage), _several(type), max_shift, frozenset(allow))
+        return check(self._item, [r.run if isinstance(r, Traced) else r for r in given], asked)
+
+    def _free_path(self) -> Path:
+        """A directory named after the test, for a recording that outlives it."""
+        name = re.sub(r"[^\w.-]+", "-", f"{self._item.path.stem}-{self._item.name}").strip("-")
+        number = 1
+        while (path := self._directory / f"{name}-{number}").exists():
+            number += 1
+        return path
+
+
+def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

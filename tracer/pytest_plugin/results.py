@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all checks of a session came to: written baselines, the JSON report, the terminal's table.
+
+Runs where the reports come together, which is not where the tests ran when those ran in a
+virtual machine or in workers; so it computes nothing and needs no pandas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracer import __version__
+from tracer.pytest_plugin.outcome import INCONCLUSIVE, Checks, carried
+
+SCHEMA = 1
+_UPDATED, _NOT_WRITTEN = "updated", "not written"
+_HEAD = ("test", "type", "stage", "base", "new", "change", "%", "verdict")
+_LEFT = {0, 1, 2, 7}
+
+
+class Results:
+    """Gathers the checks from the reports, in this process only."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._checks: Checks = []
+        self._written: list[Path] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries; write the baselines of a test that passed to its end."""
+        found = carried(report)
+        self._checks += found.get("checks", [])
+        for update in found.get("updates", []):
+            path = Path(update["path"])
+            _write(path, update["text"])
+            if path not in self._written:
+                self._written.append(path)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the JSON report, whatever the tests came to."""
+        for check in self._checks:
+            if check["verdict"] == _UPDATED and Path(check["path"]) not in self._written:
+                check["verdict"] = _NOT_WRITTEN
+                check["message"] = check["note"] = "its test failed"
+        wanted = self._config.getoption("latency_report")
+        if wanted:
+            value = {"schema": SCHEMA, "tracer": __version__, "checks": self._checks}
+            _write(self._config.invocation_params.dir / wanted, json.dumps(value, indent=1) + "\n")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The inconclusive tests in full, then a line for every check."""
+        _inconclusive(terminalreporter)
+        if not self._checks:
+            return
+        terminalreporter.section("latency")
+        for line in _table(self._checks):
+            terminalreporter.write_line(line)
+        for check in self._checks:
+            # What compared something has its row, and its text above.
+            said = check.get("message") if "rows" not in check else check.get("note")
+            if said:
+                terminalreporter.write_line(f"{_test(check)}: {said}")
+        for path in self._written:
+            terminalreporter.write_line(f"baseline written: {path}")
+
+
+def _inconclusive(terminal: pytest.TerminalReporter) -> None:
+    reports = terminal.getreports(INCONCLUSIVE)
+    if reports and terminal.config.option.tbstyle != "no":
+        terminal.section("INCONCLUSIVE")
+        for report in reports:
+            terminal.write_sep("_", report.location[2])
+            for line in report.longreprtext.splitlines():
+                terminal.write_line(line)
+
+
+def _table(checks: Checks) -> Iterator[str]:
+    """Times in ns. A check without rows compared nothing."""
+    cells = [_HEAD]
+    for check in checks:
+        for row in check.get("rows") or [{}]:
+            written = check["verdict"] != _NOT_WRITTEN
+            verdict = row.get("verdict", check["verdict"]) if written else _NOT_WRITTEN
+            cells.append(
+                (
+                    _test(check),
+                    row.get("type", check["baseline"]),
+                    f"{row['stage']} {row['quantile']}" if row else "",
+                    *(_number(row.get(name), form) for name, form in _FORMS),
+                    verdict,
+                )
+            )
+    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
+    for line in cells:
+        told = [
+            cell.ljust(width) if i in _LEFT else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "  ".join(told).rstrip()
+
+
+_FORMS = (
+    ("base_ns", "{:,.0f}"),
+    ("new_ns", "{:,.0f}"),
+    ("change_ns", "{:+,.0f}"),
+    ("change", "{:+.1%}"),
+)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _test(check: dict[str, Any]) -> str:
+    return str(check["nodeid"].rpartition("::")[2])
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the file whole or not at all, and its directory where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)
