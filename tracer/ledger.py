@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tracer.correlate.exchanges import Correlation
+from tracer.correlate.netlink import Reads
 from tracer.correlate.user import CALL, RECEIVE, SEND
 from tracer.event import CODE, POINTS
 
@@ -54,7 +55,7 @@ def balance(
         *_losses(meta),
         *_logged(meta, sends, exchanges, correlation),
         *_module(meta, events, exchanges),
-        *_readers(events, exchanges),
+        *_readers(events, correlation.reads),
         *_joins(meta, exchanges, correlation),
         _none("segments lost", "disk", len(damage), "; ".join(damage)),
         *_unwatched(meta),
@@ -197,7 +198,12 @@ def _delta(before: dict[str, Any], after: dict[str, Any], key: str, field: str) 
 def _module_ports(
     meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any], exchanges: pd.DataFrame
 ) -> Iterator[Line]:
-    """Requests by port id; the module's table is that of the recorder's network namespace."""
+    """Requests by port id; the module's table is that of the recorder's network namespace.
+
+    A process that ran before it was traced sent some unseen: at most what the probes counted
+    of processes not traced.
+    """
+    unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
     proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto", 30))
     here = exchanges[
         (exchanges["channel"] == "netlink")
@@ -210,19 +216,24 @@ def _module_ports(
     for portid, number in here["portid"].value_counts().items():
         delta = _delta(before["ports"], after["ports"], str(portid), "requests")
         counted, seen = counted + delta, seen + int(number)
-        if abs(delta - int(number)) > _cut(meta):
+        if not -_cut(meta) <= delta - int(number) <= _cut(meta) + unseen:
             wrong.append(f"port {portid}: {delta} counted, {number} seen")
     if seen or counted:
+        share = min(max(counted - seen, 0), unseen)
         line = _line(
             "msgchan requests by port id",
             "module",
             counted,
             "netlink_unicast",
-            seen,
-            "; ".join(wrong),
+            seen + share,
+            "; ".join([f"{share} before they were traced"] * bool(share) + wrong),
             slack=_cut(meta),
         )
         yield replace(line, ok=line.ok and not wrong)
+
+
+def _foreign(reading: dict[str, Any], when: str) -> int:
+    return int(reading.get(when, {}).get("netlink", {}).get("foreign", 0))
 
 
 def _module_replies(
@@ -249,19 +260,22 @@ def _module_replies(
             )
 
 
-def _readers(events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
+def _readers(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
     """Messages queued for traced sockets: read, or still lying there at the end."""
-    queued = int((events["point"] == "__netlink_sendskb").sum())
-    answered = exchanges["channel"].isin(["netlink", "notify", "peer"])
-    told = int(exchanges.loc[answered, "replies"].fillna(0).sum())
-    left = int((answered & (exchanges["status"] == "unanswered")).sum())
+    copies = "skb_copy_datagram_iter"
+    yield _line("netlink reads", "receive calls", reads.calls, copies, reads.filled)
+    left = reads.queued - reads.known
+    notes = [
+        f"{reads.early} queued before the socket was watched" if reads.early else "",
+        f"{left} queued, of which no read was seen" if left else "",
+    ]
     yield _line(
-        "messages queued",
+        "messages read",
+        copies,
+        reads.consumed,
         "__netlink_sendskb",
-        queued,
-        "exchanges",
-        told,
-        f"{left} exchanges whose answer was never read" if left else "",
+        reads.known + reads.early,
+        "; ".join(filter(None, notes)),
     )
     overrun = int((events["point"] == "netlink_overrun").sum())
     if overrun:

@@ -103,6 +103,42 @@ def test_one_event_moved_in_time(
     assert told == f"times differ by {ns * len(columns)} ns in sum"
 
 
+@pytest.mark.parametrize(
+    ("point", "name"),
+    [("skb_copy_datagram_iter", "netlink reads"), ("__netlink_sendskb", "messages read")],
+)
+def test_copies_against_calls_and_queued_messages(
+    copy: Copy, events: pd.DataFrame, point: str, name: str
+) -> None:
+    """Whichever message it is, but the first of a socket: that may have been queued before."""
+    rows = (events["point"] == point).to_numpy().nonzero()[0]
+    (file,) = (copy.path / "events").glob("*.parquet")
+    whole = file.read_bytes()
+    firsts = events.iloc[rows].drop_duplicates(["netns", "proto", "portid"]).index
+    for row in rows[::7]:
+        file.write_bytes(whole)
+        copy.rows("events", removed(int(row)))
+        found = copy.load().ledger.set_index("line").loc[name]
+        early = point == "__netlink_sendskb" and row in firsts
+        assert found["ok"] == early, row
+        assert abs(found["difference"]) == (not early)
+        if early:
+            assert found["note"] == "1 queued before the socket was watched"
+
+
+def test_a_message_that_nobody_read_is_told(copy: Copy, events: pd.DataFrame) -> None:
+    """The last read of the listener, its copy and its call, are gone."""
+    last = events.index[events["point"] == "skb_copy_datagram_iter"][-1]
+    calls = events[(events["point"] == "recvfrom") & (events["tid"] == events.loc[last, "tid"])]
+    around = calls.index[calls["end_ns"] >= events.loc[last, "end_ns"]][0]
+    copy.rows("events", lambda frame: frame.drop(index=[last, around]))
+    for name in ("netlink reads", "messages read"):
+        assert line(copy, name)["ok"]
+    row = line(copy, "messages read")
+    assert (row["count"], row["other"]) == (70, 70)
+    assert row["note"] == "1 queued, of which no read was seen"
+
+
 def test_a_task_removed_or_moved(copy: Copy) -> None:
     copy.rows("tasks", moved(0, 1, "start_ns"))
     assert bad_lines(copy.load()) == ["records of task"]
@@ -255,6 +291,20 @@ def test_the_module_counted_otherwise_for_one_port(copy: Copy) -> None:
     assert bad_lines(copy.load()) == ["msgchan requests by port id"]
     note = line(copy, "msgchan requests by port id")["note"]
     assert note == "port 258: 24 counted, 23 seen"
+
+
+@pytest.mark.parametrize(("by", "ok"), [(0, True), (5, True), (6, False), (-1, False)])
+def test_a_port_that_was_busy_before_it_was_traced(copy: Copy, by: int, ok: bool) -> None:
+    """As with -p: what it sent until then is among what the probes counted of others."""
+
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["ports"]["258"]["requests"] += by
+
+    copy.meta(foreign("netlink", 0, 5))
+    copy.meta(change)
+    row = line(copy, "msgchan requests by port id")
+    assert row["ok"] == ok
+    assert row["note"].startswith(f"{min(by, 5)} before they were traced" if by > 0 else "")
 
 
 def test_errors_of_two_ports_do_not_cancel_out() -> None:

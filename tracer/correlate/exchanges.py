@@ -12,7 +12,7 @@ import pandas as pd
 
 from tracer.correlate.columns import NONE, Events, events_of, latest, take
 from tracer.correlate.names import netlink_names, sockopt_names
-from tracer.correlate.netlink import Answers, answers_of, receive_entries
+from tracer.correlate.netlink import Answers, Reads, answers_of, reads_of, receive_entries
 from tracer.correlate.notify import notify_exchanges
 from tracer.correlate.pieces import STAGES, Pieces
 from tracer.correlate.request import peer_exchanges, request_exchanges
@@ -30,7 +30,8 @@ class Correlation:
 
     ``disordered`` counts exchanges whose boundaries were out of order (their stages
     are NA); ``unseen`` receives of the log that no observed receive call lies in;
-    ``unlogged`` messages that a process which keeps a log read without logging it.
+    ``unlogged`` messages that a process which keeps a log read without logging it;
+    ``reads`` what several witnesses saw read from netlink sockets.
     """
 
     exchanges: pd.DataFrame
@@ -38,6 +39,7 @@ class Correlation:
     disordered: int
     unseen: int
     unlogged: int
+    reads: Reads
 
 
 def correlate(
@@ -67,7 +69,9 @@ def correlate(
     exchanges["comm"] = _comm(exchanges, tasks)
     stages = _joined(blocks).table()
     exchanges, stages, disordered = _assemble(exchanges, stages)
-    return Correlation(exchanges, stages, disordered, *_receives(kernel, user, answers))
+    unseen, unlogged = _receives(kernel, user, answers)
+    reads = reads_of(kernel, answers)
+    return Correlation(exchanges, stages, disordered, unseen, unlogged, reads)
 
 
 def _unmatched_sends(user: Sends, blocks: list[Block]) -> Block:

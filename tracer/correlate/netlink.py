@@ -49,6 +49,7 @@ class Answers:
     netlink_broadcast or netlink_dump), ``copy`` the copy that consumed it,
     ``receive`` the system call around that copy, ``poll`` the poll in which the
     reader waited for it. ``copied`` is the sum of all its copies in bytes.
+    ``consumed`` are all copies that took a message out of a queue, seen queued or not.
     """
 
     queued: Ints
@@ -57,6 +58,7 @@ class Answers:
     receive: Ints
     poll: Ints
     copied: Ints
+    consumed: Ints
 
 
 def answers_of(events: Events) -> Answers:
@@ -86,7 +88,59 @@ def answers_of(events: Events) -> Answers:
         receive,
         _poll_before(events, queued, receive),
         copied,
+        copies[consuming],
     )
+
+
+@dataclass(frozen=True)
+class Reads:
+    """How many messages were read, by several witnesses.
+
+    ``calls`` counts the receive calls that returned data of a netlink socket, ``filled`` those
+    of them in which a copy was seen. ``consumed`` counts the copies that took a message out of
+    a queue; of these ``known`` were seen queued, ``early`` may have been queued before the
+    socket was watched. ``queued`` counts the messages seen queued, read or not.
+    """
+
+    calls: int
+    filled: int
+    consumed: int
+    known: int
+    early: int
+    queued: int
+
+
+def reads_of(events: Events, answers: Answers) -> Reads:
+    """Compare copies with the calls around them and with the messages queued before them."""
+    known = np.isin(answers.consumed, answers.copy)
+    call = ancestor(events, answers.consumed, events.at(*RECEIVES))
+    _sockets, socket = np.unique(events.sock[answers.consumed], return_inverse=True)
+    # A queue is first in, first out: who asks after a message that was seen queued was read
+    # gets none that came before it.
+    since = np.full(socket.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(since, socket[known], events.end_ns[answers.consumed[known]])
+    early = ~known & (events.take("start_ns", call) < since[socket])
+    calls, filled = _returned_data(events)
+    counts = (calls, filled, known.size, known.sum(), early.sum(), answers.queued.size)
+    return Reads(*map(int, counts))
+
+
+def _returned_data(events: Events) -> tuple[int, int]:
+    """Receive calls that returned data of a netlink socket, and those with a copy in them.
+
+    A receive call is recorded only if something happened inside. That may be an interrupt
+    that sends to a traced socket while the thread reads from a socket of another family. But
+    where there is nothing, or a part of a dump, which follows a copy, a copy is missing.
+    """
+    calls = np.flatnonzero(events.at(*RECEIVES) & (events.ret > 0))
+    copied, dumped = (
+        np.isin(calls, ancestor(events, np.flatnonzero(events.at(point)), events.at(*RECEIVES)))
+        for point in ("skb_copy_datagram_iter", "netlink_dump")
+    )
+    following = np.minimum(calls + 1, len(events) - 1)
+    empty = (following == calls) | (events.thread[following] != events.thread[calls])
+    empty |= events.start_ns[following] > events.end_ns[calls]
+    return int((copied | dumped | empty).sum()), int(copied.sum())
 
 
 def _poll_before(events: Events, queued: Ints, receive: Ints) -> Ints:

@@ -7,7 +7,7 @@ import pytest
 from event_builder import MSG_PEEK, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, PORT, Scene, stages_of
 
 from tracer.correlate.columns import NONE, events_of
-from tracer.correlate.netlink import answers_of
+from tracer.correlate.netlink import Reads, answers_of, reads_of
 
 ROUTE = {"proto": 0}
 DONE = {"flags": 1}
@@ -215,3 +215,84 @@ def test_a_buffer_is_its_message_only_from_queueing_to_the_copy_that_consumes_it
     assert events.take("start_ns", answers.receive).tolist() == [150, 210]
     assert answers.copied.tolist() == [64, 32]
     assert answers.source.tolist() == [NONE, NONE]
+
+
+def reads(scene: Scene) -> Reads:
+    events = events_of(scene.frames()["events"])
+    return reads_of(events, answers_of(events))
+
+
+def copied(scene: Scene, at: int, skb: int, flags: int = 0, **fields: int) -> None:
+    """A receive call of 30 ns that returned data, with its copy."""
+    who = {name: fields[name] for name in ("tid",) if name in fields}
+    with scene.call("recvmsg", at, at + 30, ret=32, flags=flags, **who):
+        scene.span("skb_copy_datagram_iter", at + 10, at + 20, skb=skb, size=32, **fields)
+
+
+def test_reads_and_what_was_queued_balance() -> None:
+    scene = Scene()
+    for turn in range(3):
+        scene.queue(100 * turn, turn, skb=1)  # the same buffer, used again
+        copied(scene, 100 * turn + 10, 1, flags=MSG_PEEK)
+        copied(scene, 100 * turn + 50, 1)
+    scene.queue(900, 9, skb=2)
+    assert reads(scene) == Reads(calls=6, filled=6, consumed=3, known=3, early=0, queued=4)
+
+
+def test_a_receive_call_with_data_and_nothing_inside_lacks_its_copy() -> None:
+    scene = Scene()
+    scene.queue(0, 1, skb=1)
+    scene.span("recvmsg", 10, 40, ret=32)
+    scene.span("recvmsg", 110, 140, ret=-11)
+    scene.span("recvmsg", 210, 240, ret=32, tid=101)
+    found = reads(scene)
+    assert (found.calls, found.filled, found.consumed) == (2, 0, 0)
+
+
+def test_a_part_of_a_dump_follows_a_copy() -> None:
+    scene = Scene()
+    with scene.call("recvmsg", 10, 60, ret=32), scene.call("netlink_dump", 20, 50):
+        scene.queue(30, 1, skb=1)
+    assert (reads(scene).calls, reads(scene).filled) == (1, 0)
+
+
+def test_an_interrupt_in_a_call_on_another_socket_needs_no_copy() -> None:
+    scene = Scene()
+    with scene.call("recvfrom", 10, 60, ret=84):
+        scene.queue(30, 1, skb=1)
+    assert (reads(scene).calls, reads(scene).filled) == (0, 0)
+
+
+def test_what_was_queued_before_the_socket_was_watched_may_be_read() -> None:
+    scene = Scene()
+    copied(scene, 10, 1)
+    copied(scene, 50, 2)
+    scene.queue(90, 3, skb=3)
+    # Another thread asked before the first known message was read, and copies later.
+    with scene.call("recvmsg", 95, 400, ret=32, tid=101):
+        scene.span("skb_copy_datagram_iter", 300, 310, skb=4, size=32, tid=101)
+    copied(scene, 100, 3)
+    found = reads(scene)
+    assert (found.consumed, found.known, found.early) == (4, 1, 3)
+
+
+def test_what_comes_after_a_known_message_was_queued_before_our_eyes() -> None:
+    scene = Scene()
+    scene.queue(0, 1, skb=1)
+    copied(scene, 10, 1)
+    copied(scene, 50, 1)  # its __netlink_sendskb was lost; the buffer is an older message's
+    copied(scene, 90, 2)  # another socket's order says nothing here
+    copied(scene, 130, 3, portid=PORT + 1)
+    found = reads(scene)
+    assert (found.consumed, found.known, found.early) == (4, 1, 1)
+
+
+def test_a_copy_outside_any_call_takes_nothing() -> None:
+    scene = Scene()
+    scene.queue(0, 1, skb=1)
+    scene.span("skb_copy_datagram_iter", 10, 20, skb=1, size=32)
+    assert reads(scene) == Reads(calls=0, filled=0, consumed=0, known=0, early=0, queued=1)
+
+
+def test_no_events_no_reads() -> None:
+    assert reads(Scene()) == Reads(0, 0, 0, 0, 0, 0)
