@@ -5,7 +5,7 @@ VENV := .venv/bin
 RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint lab kmod clean
+.PHONY: help setup run test lint lab kmod docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ run: setup ## boot the lab, record a workload on every channel, report as text a
 	$(VENV)/tracer report $(RUN)
 	$(VENV)/tracer report $(RUN) --html $(RUN)/report.html
 
-test: lint ## lint, unit, lab and browser tests here, kernel tests in the guest
+test: lint ## lint; unit, lab, browser, notebook and docs tests here; kernel tests in the guest
 	$(VENV)/pytest
 	$(VENV)/tracer lab --timeout 1500 -- pytest -p no:cacheprovider tests/kernel
 
@@ -35,8 +35,12 @@ kmod: setup ## build the module for the newest installed kernel
 	$(VENV)/tracer kmod build --kernel \
 		$$($(VENV)/python -c 'from tracer.lab.kernels import choose; print(choose(None))')
 
+docs: setup ## build the site in runs/docs/html; a warning is an error
+	$(VENV)/python -m sphinx -W --keep-going -q -b html -d runs/docs/doctrees docs runs/docs/html
+	@echo runs/docs/html/index.html
+
 clean: ## remove builds, caches and .venv (runs/ stays)
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache docs/_generated docs/notebooks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find kmod -name '*.ko' -o -name '*.o' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name Module.symvers -o -name modules.order | xargs -r rm -f

@@ -64,7 +64,7 @@ def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: 
     slower.assert_outcomes(failed=1)
     slower.stdout.fnmatch_lines(
         [
-            "slower: netlink, msgchan echo: handler +5*baseline 'echo'",
+            "slower: netlink, msgchan echo: handler +[45]*baseline 'echo'",
             "recording  *test_echo-test_echo-*",
             "  moved: handler, *",
             "  slowest in handler *",

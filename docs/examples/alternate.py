@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Record two sides alternately: ``python alternate.py DIR RUNS``, as root where msgchan is loaded.
+
+The probes are compiled and attached once for all runs. Here the new side differs by a busy-wait in
+the module's handler; in earnest it is two builds of a program.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tracer.record import record_command
+from tracer.session import Options, attach
+
+SIDES = {"base": "0", "new": "20us"}
+
+directory, runs = Path(sys.argv[1]), int(sys.argv[2])
+probes = attach(Options())
+for number in range(runs):
+    for side, delay in SIDES.items():
+        command = ["tracer", "drive", "--channel", "netlink", "--count", "300"]
+        record_command(
+            directory / side / f"{number:02}", [*command, "--handler-delay", delay], probes=probes
+        )
+probes.close()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The docstrings, from which the frames reference is made, name the columns that frames have."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+
+import pytest
+from documents import ROOT
+
+import tracer
+from tracer.cli.record import command as record
+from tracer.correlate import pieces
+from tracer.frames import Run
+
+RECORDING = ROOT / "tests" / "data" / "all-channels"
+FRAMES = ("exchanges", "stages", "events", "sends", "tasks", "ledger")
+_TERM = re.compile(r"^(\w+(?:, \w+)*)\n(?=    \S)", re.M)
+
+
+def terms(docstring: str) -> list[str]:
+    """What a docstring's definition lists define."""
+    found = _TERM.findall(inspect.cleandoc(docstring) + "\n")
+    return [name for names in found for name in names.split(", ")]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_the_columns_of_a_frame_are_those_of_its_docstring(name: str) -> None:
+    documented = terms(str(inspect.getdoc(getattr(Run, name))))
+    assert len(set(documented)) == len(documented)
+    assert set(documented) == set(getattr(tracer.load(RECORDING), name).columns)
+
+
+def test_the_lines_of_the_ledger_that_a_page_explains_exist() -> None:
+    page = (ROOT / "docs" / "investigate.md").read_text(encoding="utf-8")
+    table = page.partition("| line that fails |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    named = {name for cell in cells for name in re.findall("`([^`]+)`", cell)}
+    assert named
+    assert named <= set(tracer.load(RECORDING).ledger["line"])
+
+
+def test_the_options_of_record_are_explained() -> None:
+    page = (ROOT / "docs" / "investigate.md").read_text(encoding="utf-8")
+    options = {option.opts[-1] for option in record.params if option.param_type_name == "option"}
+    named = set(re.findall("--[a-z-]+", page)) | {"--output", "--pid"}  # there as -o and -p
+    assert options <= named
+
+
+def test_every_stage_is_explained() -> None:
+    body = ast.parse(inspect.getsource(pieces)).body
+    place = next(i for i, node in enumerate(body) if "STAGES" in ast.unparse(node)[:6])
+    docstring = body[place + 1]
+    assert isinstance(docstring, ast.Expr)
+    assert tuple(terms(ast.literal_eval(docstring.value))) == pieces.STAGES
