@@ -181,8 +181,8 @@ def _slowest(runs: Sequence[Run], channel: str, kind: str, stage: str) -> Iterat
     columns = ["row", "seq", "tid", *dict.fromkeys([stage, "total"])]
     cells = [tuple([*columns, "recording"] if several else columns)]
     for run, index, row in found[:SLOWEST]:
-        values = [row[f"{name}_ns"] if f"{name}_ns" in row else row[name] for name in columns[1:]]
-        told = [str(index), *("" if pd.isna(v) else f"{int(v)}" for v in values)]
+        ids = ["" if pd.isna(row[name]) else str(row[name]) for name in ("seq", "tid")]
+        told = [str(index), *ids, *(f"{row[f'{name}_ns']:,}" for name in columns[3:])]
         cells.append(tuple([*told, run.path.name] if several else told))
     yield f"  slowest in {stage} (ns; row of run.exchanges):"
     yield from _aligned(cells, left={len(columns)})

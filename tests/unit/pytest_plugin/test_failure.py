@@ -61,10 +61,10 @@ def test_the_slowest_exchanges_of_the_stage_are_listed(pair: tuple[Run, Run]) ->
     assert lines[at + 1].split() == ["row", "seq", "tid", "handler", "total"]
     listed = [line.split() for line in lines[at + 2 : at + 5]]
     assert [one[:4] for one in listed[:2]] == [
-        ["17", "18", "100", "70000"],
-        ["3", "4", "100", "60000"],
+        ["17", "18", "100", "70,000"],
+        ["3", "4", "100", "60,000"],
     ]
-    assert int(listed[0][4]) == new.exchanges.loc[17, "total_ns"]
+    assert listed[0][4] == f"{new.exchanges.loc[17, 'total_ns']:,}"
 
 
 def test_runs_are_named_where_there_are_several(pair: tuple[Run, Run], tmp_path: Path) -> None:
