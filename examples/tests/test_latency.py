@@ -16,7 +16,8 @@ def test_netlink_echo(latency: Latency) -> None:
     with latency.trace() as run, MsgchanSocket() as socket:
         for token in range(1, COUNT + 1):
             socket.request(Op.ECHO, PAYLOAD, token=token, reply_size=len(PAYLOAD))
-    latency.check(run, baseline="netlink-echo", type="msgchan echo")
+    stages = ["handler", "reply", "copy"]
+    latency.check(run, baseline="netlink-echo", type="msgchan echo", stage=stages)
 
 
 def test_socket_options(latency: Latency) -> None:
@@ -24,5 +25,5 @@ def test_socket_options(latency: Latency) -> None:
         for token in range(1, COUNT + 1):
             client.set(Op.ECHO, PAYLOAD, token=token)
             client.get(Op.SOURCE, token=token, reply_size=len(PAYLOAD))
-    latency.check(run, baseline="set", type="setsockopt")
+    latency.check(run, baseline="set", type="setsockopt", stage="handler")
     latency.check(run, baseline="get", type="getsockopt", stage=["handler", "copy"])
