@@ -109,11 +109,14 @@ def _repeatability(boots: Sequence[Runs]) -> None:
 # A wall clock: resampling of the recordings
 
 
-def wall(directory: Path, side_runs: int, draws: int) -> None:
+def wall(directory: Path, side_runs: int, draws: int, window: int) -> None:
     pools = read(directory)
     same = pools.pop(SAME_CODE)
     counts = ", ".join(f"{len(pool)} {name}" for name, pool in {SAME_CODE: same, **pools}.items())
-    print(f"{side_runs} runs a side, drawn {draws} times from the recordings: {counts}\n")
+    print(
+        f"{side_runs} runs a side, drawn {draws} times from {window} rounds in a row "
+        f"of the recordings: {counts}\n"
+    )
     print("| drawn from | judged | slower | same | inconclusive | faster | median rise |")
     print("|---|---|---:|---:|---:|---:|---:|")
     for stage in DELAYED.keys() & pools.keys():
@@ -123,21 +126,24 @@ def wall(directory: Path, side_runs: int, draws: int) -> None:
                 (f"{channel} {name}", Options(types=(channel,), stages=(name,))),
                 ("every line", Options()),
             ):
-                print(_wall_row(label, what, _drawn(same, new, options, side_runs, draws)))
+                sides = _drawn(same, new, side_runs, draws, window)
+                print(_wall_row(label, what, (compare_digests(*each, options) for each in sides)))
 
 
 def _drawn(
-    base: list[Digest], new: list[Digest], options: Options, side_runs: int, draws: int
-) -> Iterator[Comparison]:
+    base: list[Digest], new: list[Digest], side_runs: int, draws: int, window: int
+) -> Iterator[tuple[list[Digest], list[Digest]]]:
+    """Two sides, each time from other rounds in a row: that is how the sides of a comparison are
+    recorded, and what a machine does an hour later is no part of it."""
     random = np.random.default_rng(1)
     for _ in range(draws):
+        first = random.integers(0, len(base) - window + 1)
+        picks = first + random.permutation(window)
         if new is base:
-            picks = random.permutation(len(base))[: 2 * side_runs]
-            sides = [base[i] for i in picks[:side_runs]], [base[i] for i in picks[side_runs:]]
+            others = picks[side_runs : 2 * side_runs]
         else:
-            chosen = [random.choice(len(pool), side_runs, replace=False) for pool in (base, new)]
-            sides = [base[i] for i in chosen[0]], [new[i] for i in chosen[1]]
-        yield compare_digests(*sides, options)
+            others = first + random.permutation(window)[:side_runs]
+        yield [base[i] for i in picks[:side_runs]], [new[i] for i in others]
 
 
 def _wall_row(label: str, what: str, comparisons: Iterator[Comparison]) -> str:
@@ -157,11 +163,12 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--side-runs", type=int, default=10, help="wall: runs drawn for a side")
     parser.add_argument("--draws", type=int, default=400, help="wall: how often to draw")
+    parser.add_argument("--window", type=int, default=25, help="wall: rounds in a row to draw from")
     options = parser.parse_args()
     if options.clock == "deterministic":
         deterministic(options.directory)
     else:
-        wall(options.directory, options.side_runs, options.draws)
+        wall(options.directory, options.side_runs, options.draws, options.window)
 
 
 if __name__ == "__main__":
