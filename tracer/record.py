@@ -15,9 +15,10 @@ from types import FrameType
 from tracer import machine
 from tracer.attach.probes import Probes
 from tracer.errors import TracerError
-from tracer.frames import Run, load
+from tracer.frames import load
 from tracer.process import Command, Watched
 from tracer.session import Options, Session
+from tracer.traced import Traced
 
 #: Seconds between two looks at the ring. On the deterministic clock the ring is
 #: drained afterwards, or when it is half full: a drain would stretch the run.
@@ -122,35 +123,17 @@ def record_process(
         watched.close()
 
 
-class Capture:
-    """The handle of :func:`capture`; ``run`` is there once the block has ended."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._run: Run | None = None
-
-    @property
-    def run(self) -> Run:
-        """The finished recording, opened. Raises ``RuntimeError`` inside the block."""
-        if self._run is None:
-            raise RuntimeError("the capture is still running")
-        return self._run
-
-    def _finished(self) -> None:
-        self._run = load(self.path)
-
-
 @contextmanager
 def capture(
     path: Path | str, options: Options | None = None, *, probes: Probes | None = None
-) -> Iterator[Capture]:
+) -> Iterator[Traced]:
     """Record the calling process while the block runs.
 
-    ``with tracer.capture("runs/one") as handle: …`` and then ``handle.run``. The
+    ``with tracer.capture("runs/one") as run: …`` and then ``run.exchanges``. The
     clients of ``tracer.clients`` log their sends if they are opened inside the
     block. A thread drains the ring meanwhile.
     """
-    handle = Capture(Path(path))
+    handle = Traced(Path(path))
     session = Session(handle.path, ["<python>"], options or Options(), probes)
     before = {name: os.environ.get(name) for name in session.environment}
     os.environ.update(session.environment)
@@ -169,7 +152,7 @@ def capture(
             session.finish()
         finally:
             session.abort()
-    handle._finished()
+    handle.finished(load(handle.path))
 
 
 def _drain_live(session: Session, over: threading.Event) -> None:

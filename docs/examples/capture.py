@@ -9,9 +9,8 @@ import tracer
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
 
-with tracer.capture(sys.argv[1]) as handle, MsgchanSocket() as socket:
+with tracer.capture(sys.argv[1]) as run, MsgchanSocket() as socket:
     for token in range(1, 101):
         socket.request(Op.ECHO, b"x" * 64, token=token, reply_size=64)
 
-run = handle.run
 print(len(run.exchanges), "exchanges, trusted:", run.trusted)

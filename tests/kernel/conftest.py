@@ -16,8 +16,9 @@ from tracer import kmod
 from tracer.attach.probes import Probes
 from tracer.frames import Run, load
 from tracer.lab.console import complaints
-from tracer.record import Capture, capture
+from tracer.record import capture
 from tracer.session import Options, attach
+from tracer.traced import Traced
 
 
 class KernelLog:
@@ -84,7 +85,7 @@ class Recorder:
         self.path = path
 
     @contextmanager
-    def __call__(self, *, full: bool = True) -> Iterator[Capture]:
+    def __call__(self, *, full: bool = True) -> Iterator[Traced]:
         """Record the block; afterwards every property must hold of the recording."""
         with capture(self.path / "recording", probes=self.probes) as handle:
             yield handle

@@ -15,6 +15,7 @@ import pytest
 from tracer.errors import TracerError
 from tracer.pytest_plugin import options
 from tracer.pytest_plugin.outcome import LatencyUnfit
+from tracer.traced import Traced
 
 if TYPE_CHECKING:
     from tracer.attach.probes import Probes
@@ -50,26 +51,6 @@ class Attached:
         if self._probes is not None:
             self._probes.close()
         self._probes = None
-
-
-class Traced:
-    """A traced block. After it, everything that :class:`tracer.frames.Run` has is here too."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._run: Run | None = None
-
-    @property
-    def run(self) -> Run:
-        """The finished recording. Raises ``RuntimeError`` inside the block."""
-        if self._run is None:
-            raise RuntimeError("the trace is still running: use it after the with block")
-        return self._run
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.run, name)
 
 
 @pytest.fixture(scope="session")
@@ -124,14 +105,12 @@ class Latency:
         from tracer.record import capture
         from tracer.session import Options
 
-        traced = Traced(self._free_path())
         try:
             probes = self._attached.probes(Options(**how))
-            with capture(traced.path, probes=probes) as handle:
+            with capture(self._free_path(), probes=probes) as traced:
                 yield traced
         except TracerError as error:
             raise LatencyUnfit(str(error)) from error
-        traced._run = handle.run
 
     def repeat(self, workload: Callable[[], object], runs: int = 10, **how: Any) -> list[Traced]:
         """Call ``workload`` so many times, each in a trace of its own: for wall clocks."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
+from tracer.report.summary import records
 from tracer.report.text import show as show
 
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
@@ -65,8 +65,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "new": list(comparison.new),
         "deterministic": comparison.deterministic,
         "options": options | {"allow": sorted(options["allow"])},
-        "moved": _records(comparison.moved),
-        "lines": _records(comparison.lines),
+        "moved": records(comparison.moved),
+        "lines": records(comparison.lines),
         "notes": list(comparison.notes),
     }
 
@@ -122,11 +122,3 @@ def _more(runs: int) -> str:
     if runs >= MOST_RUNS:
         return "a million more runs"
     return f"{runs:,} more run{'s'[: runs != 1]}"
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for row in frame.to_dict("records"):
-        plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
-        rows.append({key: None if pd.isna(value) else value for key, value in plain.items()})
-    return rows

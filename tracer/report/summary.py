@@ -34,15 +34,15 @@ def summary(run: Run) -> dict[str, Any]:
         "reasons": tables.reasons(run),
         "losses": tables.losses(run),
         "rows": {"events": len(run.events), "sends": len(run.sends), "exchanges": len(exchanges)},
-        "stages": _records(tables.stage_table(exchanges)),
+        "stages": records(tables.stage_table(exchanges)),
         "medians": _single(tables.median_table(exchanges)),
-        "distribution": _records(distribution_table(exchanges)),
-        "over_time": _records(time_table(exchanges)),
-        "sizes": _records(tables.size_table(exchanges)),
-        "latency_by_size": _records(size_latency_table(exchanges)),
+        "distribution": records(distribution_table(exchanges)),
+        "over_time": records(time_table(exchanges)),
+        "sizes": records(tables.size_table(exchanges)),
+        "latency_by_size": records(size_latency_table(exchanges)),
         "slowest": _single(slowest_table(exchanges)),
-        "outcomes": _records(tables.outcome_table(exchanges)),
-        "ledger": _records(run.ledger),
+        "outcomes": records(tables.outcome_table(exchanges)),
+        "ledger": records(run.ledger),
         "plan": run.meta.get("plan"),
     }
 
@@ -50,14 +50,15 @@ def summary(run: Run) -> dict[str, Any]:
 def _single(exchanges: pd.DataFrame) -> list[dict[str, Any]]:
     """Single exchanges, their stages apart."""
     stages = [f"{stage}_ns" for stage in (*STAGES, "unexplained")]
-    told = _records(exchanges.drop(columns=stages))
+    told = records(exchanges.drop(columns=stages))
     return [
         {"row": int(row), **one, "stages": tables.lengths(exchanges.loc[row])}
         for row, one in zip(exchanges.index, told, strict=True)
     ]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain values for JSON: no numpy types, None where nothing is."""
     rows: list[dict[str, Any]] = []
     for row in frame.to_dict("records"):
         plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}

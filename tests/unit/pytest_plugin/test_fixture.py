@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from latency_project import Project
-from recording_copies import ALL_CHANNELS
 
-import tracer
 from tracer.errors import TracerError
 from tracer.pytest_plugin import options
-from tracer.pytest_plugin.fixture import Attached, Traced
+from tracer.pytest_plugin.fixture import Attached
 
 USES = "def test_it(latency):\n    pass\n"
 
@@ -61,20 +57,3 @@ def test_tests_that_use_it_are_marked(project: Project) -> None:
     project.run("-m", "latency", "--strict-markers").assert_outcomes(passed=1, deselected=1)
     result = project.run("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.latency: *"])
-
-
-def test_a_trace_is_no_run_before_it_ended() -> None:
-    traced = Traced(Path("somewhere"))
-    with pytest.raises(RuntimeError, match="still running"):
-        _ = traced.run
-    with pytest.raises(RuntimeError, match="still running"):
-        _ = traced.exchanges
-
-
-def test_a_trace_is_its_run_afterwards() -> None:
-    traced = Traced(ALL_CHANNELS)
-    traced._run = run = tracer.load(ALL_CHANNELS)
-    assert traced.run is run
-    assert traced.exchanges is run.exchanges
-    with pytest.raises(AttributeError):
-        _ = traced.nothing
