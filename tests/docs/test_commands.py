@@ -46,7 +46,7 @@ ELSEWHERE = {
     "cd tracer": "the tree is here",
     "make run": "the whole house: scripts/fresh-root",
     "make test": "the whole house: .ci/run",
-    "pytest --latency-lab --latency-update": "tests/lab/test_latency_lab.py, elsewhere",
+    "pytest --latency-lab --latency-update": "tests/lab/test_latency_lab.py",
     "pytest --latency-lab --latency-report=latency.json --junitxml=junit.xml": "the same",
     "git add tests/baselines": "the same",
 }

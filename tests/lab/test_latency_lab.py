@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The example project's latency tests in a virtual machine: one boot."""
+"""The example project's latency tests in a virtual machine: a boot for each test here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
+from tracer.baseline import load
+from tracer.digest import Digest
 from tracer.lab.kernels import choose
+from tracer.repeatability import USER_STAGES, bounds
 
 pytestmark = pytest.mark.lab
 
@@ -43,15 +47,11 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_example_passes_and_a_slower_handler_is_named(project: Path) -> None:
-    arguments = [
-        "--latency-lab",
-        "--latency-lab-timeout=1200",
-        "--latency-report=latency.json",
-        "--junitxml=junit.xml",
-    ]
+def pytest_in_the_lab(project: Path, *arguments: str) -> tuple[int, str]:
+    """The exit status of ``pytest --latency-lab`` in the project, and what it said."""
+    argv = ["--latency-lab", "--latency-lab-timeout=1200", *arguments]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *argv],
         cwd=project,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -59,8 +59,13 @@ def test_the_example_passes_and_a_slower_handler_is_named(project: Path) -> None
         timeout=1300,
         check=False,
     )
-    said = result.stdout + result.stderr
-    assert result.returncode == 1, said
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_the_example_passes_and_a_slower_handler_is_named(project: Path) -> None:
+    arguments = ["--latency-report=latency.json", "--junitxml=junit.xml"]
+    status, said = pytest_in_the_lab(project, *arguments)
+    assert status == 1, said
     assert "1 failed, 2 passed" in said
     assert "slower: netlink, msgchan echo: handler +50," in said
     checks = json.loads((project / "latency.json").read_text())["checks"]
@@ -77,3 +82,25 @@ def test_the_example_passes_and_a_slower_handler_is_named(project: Path) -> None
     assert all((Path(path) / "meta.json").exists() for c in checks for path in c["recordings"])
     (failure,) = ElementTree.parse(project / "junit.xml").iter("failure")
     assert failure.attrib["message"].startswith("slower: netlink, msgchan echo: handler")
+
+
+def medians(run: Digest) -> pd.Series[float]:
+    """The medians of the stages within the kernel, in ns."""
+    values = run.lines["value_ns"].xs("p50", level="quantile")
+    return values[~values.index.get_level_values("stage").isin(USER_STAGES)].astype(float)
+
+
+def test_a_baseline_made_anew_is_the_committed_one(tmp_path: Path) -> None:
+    project = shutil.copytree(EXAMPLES, tmp_path / "project")
+    shutil.rmtree(project / "tests" / "baselines")
+    status, said = pytest_in_the_lab(project, "--latency-update")
+    assert status == 0, said
+    committed = sorted((EXAMPLES / "tests" / "baselines").glob("*.json"))
+    made = sorted((project / "tests" / "baselines").glob("*.json"))
+    assert [file.name for file in made] == [file.name for file in committed]
+    for before, after in zip(committed, made, strict=True):
+        old, new = (medians(load(file).runs[0]) for file in (before, after))
+        assert old.index.equals(new.index)
+        stages = old.index.get_level_values("stage")
+        allowed = bounds(stages, ["p50"] * len(stages), old.to_numpy())
+        assert ((new - old).abs() <= allowed).all(), (new - old).to_dict()
