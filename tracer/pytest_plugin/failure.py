@@ -12,6 +12,7 @@ import pandas as pd
 
 from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
 from tracer.frames import Run
+from tracer.report.comparison import numbers
 from tracer.report.tables import SETTLED
 
 MOST_LINES = 8
@@ -147,11 +148,7 @@ def _table(lines: pd.DataFrame) -> Iterator[str]:
         (
             str(line.stage),
             str(line.quantile),
-            f"{line.base_ns:,.0f}",
-            f"{line.new_ns:,.0f}",
-            f"{line.change_ns:+,.0f}",
-            "" if pd.isna(line.change) else f"{line.change:+.1%}",
-            "" if pd.isna(line.low_ns) else f"{line.low_ns:+,.0f} … {line.high_ns:+,.0f}",
+            *numbers(line),
             f"{line.margin_ns:,.0f}",
             str(line.verdict),
         )

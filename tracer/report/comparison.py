@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
 from tracer.report.summary import records
-from tracer.report.text import show as show
+from tracer.report.text import show
 
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
 
@@ -71,6 +71,17 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def numbers(line: Any) -> tuple[str, str, str, str, str]:
+    """Base, new, change, its share and its interval of a line of ``Comparison.lines``; ns."""
+    return (
+        f"{line.base_ns:,.0f}",
+        f"{line.new_ns:,.0f}",
+        f"{line.change_ns:+,.0f}",
+        "" if pd.isna(line.change) else f"{line.change:+.1%}",
+        "" if pd.isna(line.low_ns) else f"{line.low_ns:+,.0f} … {line.high_ns:+,.0f}",
+    )
+
+
 def _sides(comparison: Comparison, console: Console) -> None:
     options = comparison.options
     table = Table.grid(padding=(0, 2))
@@ -104,11 +115,7 @@ def _table(group: pd.DataFrame) -> Table:
         table.add_row(
             "" if row.stage == before else str(row.stage),
             str(row.quantile),
-            f"{row.base_ns:,.0f}",
-            f"{row.new_ns:,.0f}",
-            f"{row.change_ns:+,.0f}",
-            "" if pd.isna(row.change) else f"{row.change:+.1%}",
-            "" if pd.isna(row.low_ns) else f"{row.low_ns:+,.0f} … {row.high_ns:+,.0f}",
+            *numbers(row),
             f"[{_STYLE[verdict]}]{verdict}[/]{more}",
         )
         before = row.stage
