@@ -29,9 +29,19 @@ static inline struct thread *traced_thread(void)
 	return thread && thread->traced ? thread : 0;
 }
 
-static inline int port_traced(u32 proto, u32 portid)
+/*
+ * A port id belongs to a protocol and a network namespace. All three fit: there
+ * are 32 protocols (MAX_LINKS), and namespaces are numbered one by one from
+ * 0xF0000000 (PROC_DYNAMIC_FIRST), so the five bits shifted out tell none apart.
+ */
+static inline u64 port_key(u32 netns, u32 proto, u32 portid)
 {
-	u64 key = (u64)proto << 32 | portid;
+	return (u64)netns << 37 | (u64)(proto & 31) << 32 | portid;
+}
+
+static inline int port_traced(u32 netns, u32 proto, u32 portid)
+{
+	u64 key = port_key(netns, proto, portid);
 
 	return ports.lookup(&key) != 0;
 }

@@ -2,7 +2,8 @@
 /*
  * What the probes keep: a stack of open calls per thread, the ring, and what
  * is counted. The offsets (OFF_*), argument slots (SLOTS_*) and sites (SITE_*)
- * are given on the compiler's command line by tracer/attach/probes.py.
+ * are given on the compiler's command line by tracer/attach/probes.py, and so is
+ * HOME_NETNS, the recorder's own network namespace.
  */
 #include <uapi/linux/ptrace.h>
 
@@ -48,7 +49,7 @@ struct account {
 
 /* Requests and replies at the module's tracepoints, by enum msgchan_channel. */
 struct witness {
-	u64 foreign;		/* requests of threads that are not traced */
+	u64 foreign;		/* requests in HOME_NETNS of threads that are not traced */
 	u64 replies;		/* sent to traced sockets */
 	u64 foreign_replies;
 };

@@ -11,13 +11,13 @@ static inline struct witness *witness_of(u32 channel)
 RAW_TRACEPOINT_PROBE(request_received)
 {
 	struct thread *thread = traced_thread();
-	u32 channel = ctx->args[1];
+	u32 channel = ctx->args[1], netns = ctx->args[6];
 	struct witness *witness;
 	struct frame *frame;
 
 	if (!thread) {
 		witness = witness_of(channel);
-		if (witness)
+		if (witness && netns == HOME_NETNS)
 			witness->foreign++;
 		return 0;
 	}
@@ -29,6 +29,7 @@ RAW_TRACEPOINT_PROBE(request_received)
 	frame->id = id_of(ctx->args[2], ctx->args[3]);
 	frame->type = ctx->args[4];
 	frame->size = ctx->args[5];
+	frame->netns = netns;
 	return 0;
 }
 
@@ -49,11 +50,12 @@ RAW_TRACEPOINT_PROBE(handler_done)
 RAW_TRACEPOINT_PROBE(reply_sent)
 {
 	u32 channel = ctx->args[1], portid = ctx->args[2];
+	u32 proto = channel == MSGCHAN_CH_ICMP ? ICMP_PROTO : NETLINK_PROTO;
 	struct witness *witness = witness_of(channel);
 
 	if (!witness || (s32)ctx->args[5] < 0)
 		return 0;
-	if (port_traced(channel == MSGCHAN_CH_ICMP ? ICMP_PROTO : NETLINK_PROTO, portid))
+	if (port_traced(ctx->args[6], proto, portid))
 		witness->replies++;
 	else
 		witness->foreign_replies++;

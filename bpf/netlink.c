@@ -76,7 +76,7 @@ static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 portid)
 	struct frame *frame;
 	u32 from;
 
-	if (!thread && portid && port_traced(proto, portid))
+	if (!thread && portid && port_traced(netns_of(typed, ssk), proto, portid))
 		thread = enter_bystander();
 	if (!thread)
 		return 0;
@@ -163,7 +163,7 @@ static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
 	struct frame *frame;
 	s32 error = 0;
 
-	if (!port_traced(proto, portid))
+	if (!port_traced(netns_of(typed, sk), proto, portid))
 		return 0;
 	if (!thread)
 		thread = enter_bystander();
@@ -269,13 +269,14 @@ RETURN(netlink_dump) { return dump_return(RETVAL(netlink_dump)); }
 /* A traced thread binds a socket: from now on what is sent to it is traced. */
 static inline int insert_enter(int typed, u64 sk, u32 portid)
 {
-	u64 key = (u64)load16(typed, sk, OFF_SOCK_PROTOCOL) << 32 | portid;
 	struct thread *thread = traced_thread();
 	u32 tgid;
+	u64 key;
 
 	if (!thread)
 		return 0;
 	tgid = thread->tgid;
+	key = port_key(netns_of(typed, sk), load16(typed, sk, OFF_SOCK_PROTOCOL), portid);
 	if (ports.update(&key, &tgid))
 		count_missed(TRACER_NETLINK_SENDSKB);
 	return 0;
@@ -292,7 +293,7 @@ static inline int release_enter(int typed, u64 sock)
 
 	if (!sk)
 		return 0;
-	key = (u64)load16(0, sk, OFF_SOCK_PROTOCOL) << 32 | portid_of(sk);
+	key = port_key(netns_of(0, sk), load16(0, sk, OFF_SOCK_PROTOCOL), portid_of(sk));
 	ports.delete(&key);
 	return 0;
 }

@@ -35,6 +35,7 @@ struct msgchan_port_entry {
 
 /* What msgchan keeps of each network namespace. */
 struct msgchan_net {
+	u32 netns;			/* its inode number, as in /proc/PID/ns/net */
 	struct sock *netlink;
 	struct sock *icmp;
 	struct msgchan_stats __percpu *stats;

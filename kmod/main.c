@@ -35,6 +35,7 @@ static int __net_init msgchan_net_init(struct net *net)
 	struct msgchan_net *mn = msgchan_net(net);
 	int error;
 
+	mn->netns = net->ns.inum;
 	spin_lock_init(&mn->text_lock);
 	error = msgchan_stats_init(mn);
 	if (error)

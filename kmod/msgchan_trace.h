@@ -16,15 +16,16 @@ void msgchan_relay_disarm(void);
  * them from its context without touching kernel memory. channel is enum
  * msgchan_channel; portid and seq are 0 for socket options; type is the
  * nlmsg_type or the option name; sizes are bytes; error is 0 or a negative
- * errno; token is 0 where the message has none.
+ * errno; token is 0 where the message has none; netns is the inode number of
+ * the network namespace.
  */
 
 /* A request is there; nothing was counted, checked or delayed yet. */
 TRACE_EVENT(request_received,
 
-	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 type, u32 size),
+	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 type, u32 size, u32 netns),
 
-	TP_ARGS(token, channel, portid, seq, type, size),
+	TP_ARGS(token, channel, portid, seq, type, size, netns),
 
 	TP_STRUCT__entry(
 		__field(u64, token)
@@ -33,6 +34,7 @@ TRACE_EVENT(request_received,
 		__field(u32, seq)
 		__field(u32, type)
 		__field(u32, size)
+		__field(u32, netns)
 	),
 
 	TP_fast_assign(
@@ -42,11 +44,12 @@ TRACE_EVENT(request_received,
 		__entry->seq = seq;
 		__entry->type = type;
 		__entry->size = size;
+		__entry->netns = netns;
 	),
 
-	TP_printk("token=%llu channel=%u portid=%u seq=%u type=%u size=%u",
+	TP_printk("token=%llu channel=%u portid=%u seq=%u type=%u size=%u netns=%u",
 		  __entry->token, __entry->channel, __entry->portid,
-		  __entry->seq, __entry->type, __entry->size)
+		  __entry->seq, __entry->type, __entry->size, __entry->netns)
 );
 
 /* The request's handler is done, well or not; its reply is not sent yet. */
@@ -80,9 +83,9 @@ TRACE_EVENT(handler_done,
 /* netlink_unicast() returned ret for a reply, an ack or a notification. */
 TRACE_EVENT(reply_sent,
 
-	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 size, int ret),
+	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 size, int ret, u32 netns),
 
-	TP_ARGS(token, channel, portid, seq, size, ret),
+	TP_ARGS(token, channel, portid, seq, size, ret, netns),
 
 	TP_STRUCT__entry(
 		__field(u64, token)
@@ -91,6 +94,7 @@ TRACE_EVENT(reply_sent,
 		__field(u32, seq)
 		__field(u32, size)
 		__field(int, ret)
+		__field(u32, netns)
 	),
 
 	TP_fast_assign(
@@ -100,11 +104,12 @@ TRACE_EVENT(reply_sent,
 		__entry->seq = seq;
 		__entry->size = size;
 		__entry->ret = ret;
+		__entry->netns = netns;
 	),
 
-	TP_printk("token=%llu channel=%u portid=%u seq=%u size=%u ret=%d",
+	TP_printk("token=%llu channel=%u portid=%u seq=%u size=%u ret=%d netns=%u",
 		  __entry->token, __entry->channel, __entry->portid,
-		  __entry->seq, __entry->size, __entry->ret)
+		  __entry->seq, __entry->size, __entry->ret, __entry->netns)
 );
 
 /* A getsockopt's answer is about to be copied to user space. */

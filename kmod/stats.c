@@ -69,7 +69,7 @@ void msgchan_begin(struct msgchan_call *call, u32 type, u32 size)
 	if (call->quiet)
 		return;
 	trace_request_received(call->token, call->channel, call->portid,
-			       call->seq, type, size);
+			       call->seq, type, size, call->mn->netns);
 	this_cpu_add(counters(call)->requests, 1);
 	this_cpu_add(counters(call)->request_bytes, size);
 	if (call->channel != MSGCHAN_CH_NETLINK)
@@ -113,7 +113,8 @@ void msgchan_replied(struct msgchan_call *call, u32 size, int ret)
 		count_error(call);
 	else
 		count_reply(call, size);
-	trace_reply_sent(call->token, call->channel, call->portid, call->seq, size, ret);
+	trace_reply_sent(call->token, call->channel, call->portid, call->seq, size, ret,
+			 call->mn->netns);
 }
 
 void msgchan_copy_begin(struct msgchan_call *call, u32 size)

@@ -163,16 +163,23 @@ def _logged(
 
 
 def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
-    """What msgchan counted while we recorded, against what its tracepoints told us."""
+    """What msgchan counted while we recorded, against what its tracepoints told us.
+
+    It counts in every network namespace by itself; the counters are those of the recorder's.
+    Recordings made before the tracepoints told the namespace have 0 there.
+    """
     stats = meta.get("stats") or {}
     before, after = stats.get("before"), stats.get("after")
     if not before or not after:
         return
     handlers = events[events["point"] == "msgchan_handler"]
+    here = handlers["netns"].isin([0, meta.get("netns", 0)])
     lost = meta["accounts"]["msgchan_handler"]["lost"]
     for code, channel in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
         counted = _delta(before["counters"], after["counters"], channel, "requests")
-        recorded = int((handlers["proto"] == code).sum()) + lost
+        on_channel = handlers["proto"] == code
+        recorded = int((on_channel & here).sum()) + lost
+        elsewhere = int((on_channel & ~here).sum())
         # The module was read between two readings of what the probes saw of others: they
         # bound the foreign share; what others do meanwhile is under way on some CPU.
         low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
@@ -184,7 +191,10 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
             counted,
             "handlers recorded and foreign",
             recorded + foreign,
-            f"{foreign} by processes not traced" if foreign else "",
+            "; ".join(
+                [f"{foreign} by processes not traced"] * bool(foreign)
+                + [f"{elsewhere} more in other network namespaces, not compared"] * bool(elsewhere)
+            ),
             slack=_cut(meta) + (meta["cpus"] if high > low else 0),
         )
     yield from _module_ports(meta, before, after, exchanges)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracer.attach.doctor import clock_source
+from tracer.attach.sockets import netns_of
 
 _MODULE = Path("/sys/module/msgchan")
 #: Set by ``tracer lab --deterministic``: the guest's clock counts instructions.
@@ -25,7 +26,7 @@ def describe() -> dict[str, Any]:
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "cpus": os.cpu_count(),
-        "netns": os.stat("/proc/self/ns/net").st_ino,
+        "netns": netns_of(),
         "tracer": version("msgchan-tracer"),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "clock": {

@@ -115,8 +115,8 @@ class Session:
 
     def trace(self, pid: int, *, held: bool = False) -> None:
         """Trace a process; ``held`` says that it cannot be inside a call (not yet released)."""
-        for proto, portid in bound_netlink_sockets(pid):
-            self._probes.trace_port(proto, portid, pid)
+        for netns, proto, portid in bound_netlink_sockets(pid):
+            self._probes.trace_port(netns, proto, portid, pid)
         self._probes.trace(pid, fresh=not held)
         self._traced.append(pid)
 
@@ -145,7 +145,7 @@ class Session:
                 for name, account in accounts.items()
             },
             "losses": {name: value - self._losses[name] for name, value in losses.items()},
-            "stats": {"before": self._before, "after": after},
+            "stats": _changed(self._before, after),
             "traced": self._traced,
             # Each thread that did not come to its end may have been inside one call.
             "cut": self._threads_seen if interrupted else running,
@@ -189,6 +189,20 @@ class Session:
             "ports": {str(port): values for port, values in ports.items()},
             "late": self._probes.witnesses(),
         }
+
+
+def _changed(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> dict[str, Mapping[str, Any] | None]:
+    """Both readings of the module, without the ports of which it counted nothing between them."""
+    if before is None or after is None:
+        return {"before": before, "after": after}
+    old, new = before["ports"], after["ports"]
+    moved = {port for port in new if old.get(port) != new[port]}
+    return {
+        name: {**reading, "ports": {p: n for p, n in reading["ports"].items() if p in moved}}
+        for name, reading in (("before", before), ("after", after))
+    }
 
 
 def _memory_directory() -> str | None:

@@ -240,6 +240,19 @@ def test_the_module_counted_otherwise(copy: Copy, channel: str, by: int) -> None
     assert bad_lines(copy.load()) == [f"msgchan {channel} requests"]
 
 
+def test_requests_of_another_namespace_are_not_compared(copy: Copy, events: pd.DataFrame) -> None:
+    """The module counts there by itself; what is told here is how many there were."""
+    row = middle((events["point"] == "msgchan_handler") & (events["proto"] == 2))
+    copy.rows(
+        "events", lambda frame: frame.assign(netns=frame["netns"].where(frame.index != row, 77))
+    )
+    assert bad_lines(copy.load()) == ["msgchan netlink requests"]
+    copy.meta(counted("netlink", "requests", -1))
+    told = line(copy, "msgchan netlink requests")
+    assert told["ok"]
+    assert told["note"] == "1 more in other network namespaces, not compared"
+
+
 def foreign(channel: str, early: int, late: int) -> Callable[[dict[str, Any]], None]:
     """Requests of others: ``early`` before the module was read at the end, ``late`` after."""
 

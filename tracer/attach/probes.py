@@ -24,6 +24,7 @@ from tracer.attach.sites import (
     RELAY,
     Function,
 )
+from tracer.attach.sockets import netns_of
 from tracer.errors import TracerError
 from tracer.event import POINTS
 from tracer.resources import source_dir
@@ -104,6 +105,7 @@ def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, 
         f"-DMSGCHAN={int(plan.module)}",
         f"-DNETLINK_PROTO={netlink_proto}",
         f"-DICMP_PROTO={icmp_proto}",
+        f"-DHOME_NETNS={netns_of()}u",
         f"-DMAX_THREADS={MAX_THREADS}",
         f"-DMAX_PORTS={MAX_PORTS}",
         f"-DRING_PAGES={ring_pages}",
@@ -196,10 +198,10 @@ class Probes:
             self._relayed.add(tgid)
             _change_relay_filter(lambda listed: listed | {tgid})
 
-    def trace_port(self, proto: int, portid: int, tgid: int) -> None:
+    def trace_port(self, netns: int, proto: int, portid: int, tgid: int) -> None:
         """Trace what is sent to a netlink socket that was bound before we attached."""
         ports = self._bpf["ports"]
-        ports[ports.Key(proto << 32 | portid)] = ports.Leaf(tgid)
+        ports[ports.Key(_port_key(netns, proto, portid))] = ports.Leaf(tgid)
 
     def _attach_breakpoint(self, pid: int) -> None:
         """One event per thread-and-children of ``pid``, on whatever CPU it runs."""
@@ -290,6 +292,11 @@ class Probes:
         self.stop_tracing()
         self.ring.close()
         self._bpf.cleanup()
+
+
+def _port_key(netns: int, proto: int, portid: int) -> int:
+    """``port_key()`` of bpf/filter.c."""
+    return (netns << 37 | (proto & 31) << 32 | portid) % 2**64
 
 
 def _change_relay_filter(change: Callable[[set[int]], set[int]]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Netlink sockets that a process bound before anybody traced it, from ``/proc``."""
+"""Where a process stands among netlink sockets, from ``/proc``: its namespace, its ports."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int]]:
-    """(protocol, port id) of every netlink socket that process ``pid`` holds.
+def netns_of(pid: int | str = "self") -> int:
+    """The network namespace of a process: the inode number of ``/proc/PID/ns/net``.
+
+    Raises ``OSError`` when there is no such process.
+    """
+    return os.stat(f"/proc/{pid}/ns/net").st_ino
+
+
+def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int, int]]:
+    """(network namespace, protocol, port id) of every netlink socket that process ``pid`` holds.
 
     Sockets of another network namespace than the process's own are not found:
     ``/proc/PID/net`` shows one namespace.
     """
     inodes = set(_socket_inodes(pid))
     try:
+        netns = netns_of(pid)
         lines = Path(f"/proc/{pid}/net/netlink").read_text().splitlines()[1:]
     except OSError:
         return
@@ -23,7 +32,7 @@ def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int]]:
         # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode (net/netlink/af_netlink.c)
         fields = line.split()
         if int(fields[9]) in inodes:
-            yield int(fields[1]), int(fields[2])
+            yield netns, int(fields[1]), int(fields[2])
 
 
 def _socket_inodes(pid: int) -> Iterator[int]:

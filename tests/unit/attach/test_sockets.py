@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 
-from tracer.attach.sockets import bound_netlink_sockets
+import pytest
+
+from tracer.attach.sockets import bound_netlink_sockets, netns_of
 
 NETLINK_ROUTE, NETLINK_USERSOCK, NETLINK_GENERIC = 0, 2, 16
 
@@ -24,8 +26,8 @@ def test_the_sockets_of_this_process() -> None:
         generic.bind((0, 0))
         found = set(bound_netlink_sockets(os.getpid())) - before
         expected = {
-            (NETLINK_ROUTE, route.getsockname()[0]),
-            (NETLINK_GENERIC, generic.getsockname()[0]),
+            (netns_of(), NETLINK_ROUTE, route.getsockname()[0]),
+            (netns_of(), NETLINK_GENERIC, generic.getsockname()[0]),
         }
     assert found == expected
     assert set(bound_netlink_sockets(os.getpid())) == before
@@ -36,7 +38,7 @@ def test_port_ids_above_31_bits() -> None:
     with netlink(NETLINK_ROUTE) as first, netlink(NETLINK_ROUTE) as second:
         first.bind((0, 0))
         second.bind((0xF000_0001, 0))
-        assert (NETLINK_ROUTE, 0xF000_0001) in set(bound_netlink_sockets(os.getpid()))
+        assert (netns_of(), NETLINK_ROUTE, 0xF000_0001) in set(bound_netlink_sockets(os.getpid()))
 
 
 def test_the_sockets_of_another_process() -> None:
@@ -56,7 +58,7 @@ def test_the_sockets_of_another_process() -> None:
         ours.bind((4243, 0))
         assert child.stdout is not None
         assert child.stdout.readline() == b"bound\n"
-        assert list(bound_netlink_sockets(child.pid)) == [(NETLINK_ROUTE, 4242)]
+        assert list(bound_netlink_sockets(child.pid)) == [(netns_of(), NETLINK_ROUTE, 4242)]
         child.communicate()
 
 
@@ -64,3 +66,5 @@ def test_a_process_that_is_gone() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     assert list(bound_netlink_sockets(child.pid)) == []
+    with pytest.raises(OSError, match=str(child.pid)):
+        netns_of(child.pid)
