@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,26 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 def test_the_interval_shrinks_with_the_root_of_the_runs() -> None:
     widths = [np.ptp(interval(runs(1, n, 50), runs(2, n, 50)), axis=0).mean() for n in (10, 40)]
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.15)
+
+
+def test_the_ends_of_the_interval_are_the_expanded_percentiles() -> None:
+    """Against every way to draw four runs of four, and Student's t from a table."""
+    base, new = runs(1, 4, 40), runs(2, 4, 40)
+    drawn = np.array(list(product(range(4), repeat=4)))
+    means = [side[drawn].mean(axis=1) for side in (base, new)]
+    changes = (means[1][:, None] - means[0][None]).reshape(-1, 40)
+    tail = NormalDist().cdf(-3.1824 * np.sqrt(4 / 3))
+    low, high = np.quantile(changes, [tail, 1 - tail], axis=0)
+    found = resample.bootstrap_interval(base, new, 0.95, 40_000, np.random.default_rng(1))
+    assert found[0] - low == pytest.approx(0, abs=0.25)
+    assert found[1] - high == pytest.approx(0, abs=0.25)
+    assert (found[0] - low).mean() == pytest.approx(0, abs=0.02)
+    assert (found[1] - high).mean() == pytest.approx(0, abs=0.02)
+
+
+def test_two_runs_have_an_interval_over_all_they_could_have_given() -> None:
+    low, high = interval(np.array([[0.0], [10]]), np.zeros((5, 1)))
+    assert (low, high) == (-10, 0)
 
 
 def test_a_single_run_has_no_interval() -> None:
@@ -107,6 +130,47 @@ def test_p_is_adjusted_step_by_step() -> None:
     assert (np.diff(tested.p[order]) >= 0).all()
     assert tested.p[0] < 0.001
     assert tested.p[1] < 0.05
+
+
+def statistic(first: Floats, second: Floats, margin: Floats) -> Floats:
+    """That of :func:`tracer.resample.permutation_test`, in the words of its description."""
+    both = np.concatenate([first, second])
+    middle = np.median(both, axis=0)
+    reach = 5 * np.median(np.abs(both - middle), axis=0) + 2 * margin
+    change = resample.level(second) - resample.level(first)
+    first, second = (np.clip(side, middle - reach, middle + reach) for side in (first, second))
+    error = np.sqrt(
+        first.var(axis=0, ddof=1) / len(first) + second.var(axis=0, ddof=1) / len(second)
+    )
+    t = np.abs(second.mean(axis=0) - first.mean(axis=0)) / (error + 0.1 * margin)
+    found: Floats = np.where(np.abs(change) >= margin, t, 0)
+    return found
+
+
+def test_p_is_that_of_every_division_counted_line_by_line() -> None:
+    base, new = runs(1, 5, 4), runs(2, 6, 4)
+    new += [1.3, 1.2, 1.0, 1.1]
+    new[2, 1] = 500
+    margin = np.array([0.5, 0.1, 0.2, 0.1])
+    both, everyone = np.concatenate([base, new]), set(range(11))
+    chance = np.array(
+        [
+            statistic(both[list(rows)], both[sorted(everyone - set(rows))], margin)
+            for rows in combinations(range(11), 5)
+        ]
+    )
+    observed = statistic(base, new, margin)
+    expected, least = np.zeros(4), 0.0
+    for line in np.argsort(-observed):
+        rivals = chance[:, observed <= observed[line]].max(axis=1)
+        least = max(least, float((rivals >= observed[line] * (1 - 1e-9)).mean()))
+        expected[line] = least
+    tested = resample.permutation_test(base, new, margin, 0.05, 5000, np.random.default_rng(1))
+    assert tested.statistic == pytest.approx(observed)
+    assert tested.p == pytest.approx(expected)
+    assert len(set(expected)) == 4
+    exceeded = (chance.max(axis=1) > tested.critical).mean()
+    assert 0.04 < exceeded <= 0.05
 
 
 def test_a_line_without_any_spread_has_a_finite_statistic() -> None:
