@@ -24,7 +24,7 @@ but for one that is beyond noise: :func:`_beyond_noise`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ SAME, SLOWER, FASTER, INCONCLUSIVE = "same", "slower", "faster", "inconclusive"
 EXIT_STATUS = {SAME: 0, FASTER: 0, SLOWER: 1, INCONCLUSIVE: 3}
 LEAST_RUNS = 3
 MOST_RUNS = 1_000_000
+_TOO_FEW = f"has {min(MINIMUM.values())} settled exchanges in every run"
 _NEAR = 0.9
 _BEYOND = 2.0
 _BEYOND_COUNT = 30
@@ -142,25 +143,40 @@ def compare_digests(
 
 
 def _common_lines(runs: Sequence[Digest], options: Options) -> pd.MultiIndex:
-    """The lines that every run has, as far as the options select them."""
+    """The lines that every run has, as far as the options select them.
+
+    Raises :class:`TracerError` for a type or stage that was asked for and has none: whoever
+    names it relies on its being compared.
+    """
     index = runs[0].lines.index
     for run in runs[1:]:
         if not run.lines.index.equals(index):
             index = index[index.isin(run.lines.index)]
     if options.types:
-        known = [index.get_level_values(level).isin(options.types) for level in ("channel", "name")]
-        index = index[known[0] | known[1]]
+        channel, name = (index.get_level_values(level) for level in ("channel", "name"))
+        _require_all("type", options.types, [*channel, *name])
+        index = index[channel.isin(options.types) | name.isin(options.types)]
     if options.stages:
-        index = index[index.get_level_values("stage").isin(options.stages)]
+        stage = index.get_level_values("stage")
+        _require_all("stage", options.stages, stage)
+        index = index[stage.isin(options.stages)]
     else:
         index = index[~_all_explained(runs, index)]
     if not len(index):
-        raise TracerError(
-            "nothing to compare",
-            f"no such type and stage has {min(MINIMUM.values())} settled exchanges in every run",
-            "record more exchanges, or select other types or stages",
-        )
+        raise TracerError("nothing to compare", f"no type {_TOO_FEW}", "record more exchanges")
     return index
+
+
+def _require_all(kind: str, asked: Sequence[str], present: Iterable[str]) -> None:
+    """Raise :class:`TracerError` unless everything that was asked for is present."""
+    choice = list(dict.fromkeys(present))
+    for name in asked:
+        if name not in choice:
+            raise TracerError(
+                "nothing to compare",
+                f"no {kind} {name!r} {_TOO_FEW}",
+                f"choose from: {', '.join(choice)}" if choice else "record more exchanges",
+            )
 
 
 def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[np.bool_]:

@@ -340,10 +340,38 @@ def test_an_untrusted_recording_is_refused_unless_allowed(base: Any, tmp_path: P
     assert compare([base], [new], Options(allow=frozenset({"untrusted"}))).exit_status == 3
 
 
-def test_nothing_to_compare(base: Any, tmp_path: Path) -> None:
-    for options in (Options(types=("notify",)), Options(stages=("exit",))):
-        with pytest.raises(TracerError, match="nothing to compare"):
-            compare([base], [base], options)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"types": ("notify",)}, "no type 'notify' has 10 .*choose from: netlink, msgchan echo$"),
+        ({"types": ("netlink", "no")}, "no type 'no' has 10 .*choose from: netlink, msgchan echo$"),
+        ({"types": ("msgchan echo", "")}, "no type '' has"),
+        ({"stages": ("exit",)}, "no stage 'exit' has 10 settled exchanges in every run; choose"),
+        ({"stages": ("copy", "handlr")}, "no stage 'handlr' .*: encode, send_entry, .*total$"),
+        ({"types": ("netlink",), "stages": ("copy", "exit")}, "no stage 'exit'"),
+    ],
+)
+def test_whatever_is_asked_for_must_be_there(
+    base: Any, options: dict[str, tuple[str, ...]], said: str
+) -> None:
+    with pytest.raises(TracerError, match=f"nothing to compare: {said}"):
+        compare([base], [base], Options(**options))
+
+
+def test_a_stage_that_one_side_lost_cannot_be_asked_for() -> None:
+    (base,), (new,) = digests(1, 1), digests(1, 2)
+    new = replace(new, lines=new.lines.drop(index="wake", level="stage"))
+    with pytest.raises(TracerError, match="no stage 'wake' has 10 settled exchanges in every run"):
+        compare_digests([base], [new], Options(stages=("copy", "wake")))
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_nothing_to_compare(base: Any, tmp_path: Path, count: int) -> None:
+    few = tracer.load(record(tmp_path / "few", times(np.random.default_rng(2), count)))
+    for sides in (([base], [few]), ([few], [base]), ([base], [base, few])):
+        for options in (Options(), Options(types=("netlink",)), Options(stages=("copy",))):
+            with pytest.raises(TracerError, match=r"nothing to compare: no .*record more exch"):
+                compare(*sides, options)
     with pytest.raises(TracerError, match="a side has no run"):
         compare([base], [])
 
