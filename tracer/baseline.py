@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tracer import __version__
+from tracer.comparable import CONDITIONS
 from tracer.digest import KEY, VALUES, Digest
 from tracer.errors import TracerError
 
@@ -23,6 +24,7 @@ SCHEMA = 1
 _REMAKE = "restore it from version control, or make it anew with pytest --latency-update"
 #: Conditions and how they travel: sets are sorted lists of lists in the file.
 _PLAN = "plan"
+_CONDITIONS = frozenset(CONDITIONS) - {"untrusted"}
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,11 @@ def _baseline(path: Path, value: dict[str, Any]) -> Baseline:
         raise ValueError("its columns are not those of this schema")
     if not isinstance(value["deterministic"], bool):
         raise ValueError("deterministic is neither true nor false")
-    plan = frozenset(tuple(_texts(site, 3)) for site in value["conditions"][_PLAN])
-    conditions = _named_texts(
-        {name: found for name, found in value["conditions"].items() if name != _PLAN}
-    )
+    conditions = dict(value["conditions"])
+    _require_conditions(conditions)
+    plan = frozenset(tuple(_texts(site, 3)) for site in conditions.pop(_PLAN))
     shared = {
-        "conditions": conditions | {_PLAN: plan},
+        "conditions": _named_texts(conditions) | {_PLAN: plan},
         "deterministic": value["deterministic"],
         "remarks": _named_texts(value["remarks"]),
     }
@@ -180,6 +181,13 @@ def _baseline(path: Path, value: dict[str, Any]) -> Baseline:
         for number, run in enumerate(runs, 1)
     ]
     return Baseline(tuple(read), _named_texts(value["made"]))
+
+
+def _require_conditions(found: Iterable[str]) -> None:
+    """What is not in the file would not be compared."""
+    for name in sorted(_CONDITIONS.symmetric_difference(found)):
+        what = "is missing" if name in _CONDITIONS else "is unknown"
+        raise ValueError(f"the condition {name!r} {what}")
 
 
 def _run(name: str, value: dict[str, Any], shared: dict[str, Any]) -> Digest:

@@ -64,7 +64,7 @@ def notes(
     deterministic = all(run.deterministic for run in runs)
     told = [f"compared although these may differ: {', '.join(sorted(allow))}"] if allow else []
     for what in runs[0].remarks:
-        found = sorted({run.remarks[what] for run in runs})
+        found = sorted({run.remarks[what] for run in runs if what in run.remarks})
         if len(found) > 1 and not (what == "host" and deterministic):
             told.append(f"the {what} differs: {', '.join(found)}")
     if not deterministic and min(len(base), len(new)) > 1 and not _alternate(base, new):

@@ -117,6 +117,9 @@ def first_line(value: dict[str, Any]) -> list[Any]:
         (lambda text: "[]", "its schema is none, this tracer reads 1"),
         (changed(lambda v: v.update(schema=2)), "its schema is 2, this tracer reads 1"),
         (changed(lambda v: v.pop("conditions")), "'conditions' is missing"),
+        (changed(lambda v: v["conditions"].pop("kernel")), "condition 'kernel' is missing"),
+        (changed(lambda v: v["conditions"].pop("plan")), "condition 'plan' is missing"),
+        (changed(lambda v: v["conditions"].update(moon="full")), "condition 'moon' is unknown"),
         (changed(lambda v: v["columns"].pop()), "its columns are not those"),
         (changed(lambda v: v.update(runs=[])), "it holds no run"),
         (changed(lambda v: v.update(runs=None)), "it holds no run"),
@@ -144,6 +147,12 @@ def test_damage_is_one_clear_line(
     assert str(path) in str(failure.value)
     assert "--latency-update" in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+def test_a_remark_that_runs_do_not_have_is_no_difference(run: Digest, tmp_path: Path) -> None:
+    path = stored(made(run), tmp_path)
+    path.write_text(changed(lambda v: v["remarks"].update(moon="full"))(path.read_text()))
+    assert compare_digests(load(path).runs, [run]).notes == compare_digests([run], [run]).notes
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
