@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tracer.errors import TracerError
@@ -26,4 +27,5 @@ def atomically(target: Path, write: Callable[[Path], None]) -> None:
             "choose another file with -o",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

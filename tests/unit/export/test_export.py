@@ -33,6 +33,13 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_the_system_refuses_is_told_though_nothing_can_be_removed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target, why in (("file/a", "Not a directory"), ("a" * 300, "File name too long")):
+        with pytest.raises(TracerError, match=f"cannot write .*: {why}; choose another"):
+            atomically(tmp_path / target, lambda part: part.write_text("x") and None)
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TracerError, match=r"No such file or directory; choose another"):
         atomically(tmp_path / "no" / "a", lambda part: part.write_text("x") and None)
