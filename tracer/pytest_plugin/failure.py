@@ -32,10 +32,11 @@ def told(comparison: Comparison, runs: Sequence[Run], name: str, path: Path) -> 
     text.append(f"allowed    {allowed}")
     text += [f"recording  {run.path}" for run in runs]
     for (channel, kind), lines in _by_type(comparison):
-        said = _telling(lines, comparison.verdict)
+        stage = str(_line(lines, _moved_stage(comparison, channel, kind))["stage"])
+        said, more = _telling(lines, comparison.verdict, stage)
         if len(said):
-            stage = str(_line(lines, _moved_stage(comparison, channel, kind))["stage"])
             text += ["", f"{channel}, {kind} (ns)", *_table(said)]
+            text += [f"  and {_count(more, 'more line')}, see --latency-report"] * bool(more)
             text += _moved(comparison, channel, kind)
             text += _slowest(runs, channel, kind, stage)
     text += ["", *(f"note: {note}" for note in comparison.notes)]
@@ -133,13 +134,20 @@ def _headline(comparison: Comparison, name: str) -> str:
     return said
 
 
-def _telling(lines: pd.DataFrame, verdict: str) -> pd.DataFrame:
-    """The lines of a type that made the verdict, with the total's median to relate them to."""
+def _telling(lines: pd.DataFrame, verdict: str, stage: str) -> tuple[pd.DataFrame, int]:
+    """The lines of a type that made the verdict, and how many more there are.
+
+    With them the total's median to relate them to. Where there are many, those of ``stage``
+    are kept.
+    """
     made = _makes_verdict(lines, verdict)
     if not made.any():
-        return lines[made]
+        return lines[made], 0
     total = (lines["stage"] == "total") & (lines["quantile"] == _MEDIAN)
-    return lines[made | total].head(MOST_LINES)
+    found = lines[made | total]
+    first = (found["stage"] == stage) | total[found.index]
+    kept = [*found.index[first], *found.index[~first]][:MOST_LINES]
+    return found[found.index.isin(kept)], len(found) - len(kept)
 
 
 def _table(lines: pd.DataFrame) -> Iterator[str]:

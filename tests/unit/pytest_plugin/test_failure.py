@@ -115,6 +115,23 @@ def test_a_tail_that_moved_alone_is_named(tmp_path: Path) -> None:
     assert (row["stage"], row["verdict"]) == ("copy", SLOWER)
 
 
+def test_of_many_lines_those_of_the_stage_that_moved_most_are_kept(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    add = dict.fromkeys(STAGES, 5000) | {"recv_exit": 9000}
+    sides = [
+        run(tmp_path / name, times(random, 301, spread=0.001, add=added))
+        for name, added in (("base", None), ("new", add))
+    ]
+    lines = text(compare([sides[0]], [sides[1]]), sides[1]).splitlines()
+    at = lines.index("netlink, msgchan echo (ns)")
+    told_lines = [line.split()[:2] for line in lines[at + 2 : at + 10]]
+    assert told_lines[:4] == [["encode", "p50"], ["encode", "p90"], ["encode", "p99"],
+                              ["send_entry", "p50"]]  # fmt: skip
+    assert told_lines[4:] == [["recv_exit", q] for q in ("p50", "p90", "p99")] + [["total", "p50"]]
+    # Ten stages and the total, three quantiles each.
+    assert lines[at + 10] == "  and 25 more lines, see --latency-report"
+
+
 def test_medians_are_all_of_them(pair: tuple[Run, Run]) -> None:
     base, new = pair
     assert [row["stage"] for row in medians(compare([base], [new]))] == [*STAGES, "total"]
