@@ -35,8 +35,10 @@ class Lab:
     """Takes the latency tests out of this process's hands."""
 
     def __init__(self, config: pytest.Config) -> None:
-        if config.getoption("numprocesses", None):
-            raise pytest.UsageError("--latency-lab runs all tests in one machine: leave out -n")
+        if config.getoption("dist", "no") != "no":
+            raise pytest.UsageError(
+                "--latency-lab runs all tests in one machine: leave out -n and --dist, or say -n 0"
+            )
         if config.getoption("latency_lab_timeout") < 1:
             raise pytest.UsageError("--latency-lab-timeout takes at least 1 second")
         self._config = config

@@ -240,6 +240,18 @@ def test_a_timeout_that_is_none(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*--latency-lab-timeout takes at least 1 second*"])
 
 
+@pytest.mark.parametrize("dist", ["load", "each"])
+def test_workers_are_refused_however_they_were_asked_for(
+    pytester: pytest.Pytester, dist: str
+) -> None:
+    pytester.makeconftest(
+        f"def pytest_addoption(parser): parser.addoption('--dist', default={dist!r})"
+    )
+    result = pytester.runpytest("--latency-lab", "-p", "no:xdist")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--latency-lab runs all tests in one machine: leave out -n and*"])
+
+
 def test_a_session_that_stops_takes_the_machine_down(run: Run, project: Project) -> None:
     project.pytester.makepyfile(
         """
