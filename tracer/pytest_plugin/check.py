@@ -102,6 +102,10 @@ def _checked(
     how = asked.options()
     path = _path(item, asked.baseline)
     entry["path"] = str(path)
+    if not runs:
+        raise TracerError(
+            "cannot check", "there is no run", "give what latency.trace or latency.repeat made"
+        )
     new = [digest(run) for run in runs]
     if item.config.getoption("latency_update"):
         _update(item, new, asked, how, entry)
@@ -111,7 +115,8 @@ def _checked(
             f"no baseline {path}: nothing to compare with; make it with --latency-update"
         )
     base = load(path).runs
-    _require_comparable(base, new, how)
+    todo = "record it again, make the baseline anew with --latency-update, or waive it: allow="
+    _require_comparable(base, new, how, todo + f"{list(CONDITIONS)}")
     comparison = compare_digests(base, new, how)
     entry |= {"rows": failure.rows(comparison), "comparison": summary(comparison)}
     entry["verdict"] = comparison.verdict
@@ -121,12 +126,14 @@ def _checked(
     return comparison
 
 
-def _require_comparable(base: Sequence[Digest], new: Sequence[Digest], how: Options) -> None:
+def _require_comparable(
+    base: Sequence[Digest], new: Sequence[Digest], how: Options, todo: str
+) -> None:
+    """As :func:`tracer.comparable.require_comparable`, which tells what to do at a terminal."""
     try:
         require_comparable(base, new, how.allow)
     except TracerError as error:
-        todo = "record it again, make the baseline anew with --latency-update, or waive it: allow="
-        raise TracerError(error.what, error.why, todo + f"{list(CONDITIONS)}") from error
+        raise TracerError(error.what, error.why, todo) from error
 
 
 def _path(item: pytest.Item, name: str) -> Path:
@@ -154,6 +161,7 @@ def _update(
     _require_one_user(item, path, asked.baseline)
     how = replace(how, allow=how.allow - {"untrusted"})
     # What cannot be compared with itself is no baseline.
+    _require_comparable(new, new, how, "record it again: a baseline holds nothing else")
     itself = compare_digests(new, new, how)
     known = item.stash.setdefault(UPDATES, [])
     types = _all_types(known, path, asked, entry["recordings"])

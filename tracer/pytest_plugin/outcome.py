@@ -69,6 +69,12 @@ class Told(TerminalRepr):
             tw.line(line)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Forget an earlier attempt: plugins such as pytest-rerunfailures run a test again."""
+    item.stash[CHECKS], item.stash[UPDATES], item.stash[_FAILED] = [], [], False
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

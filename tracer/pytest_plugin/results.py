@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tracer import __version__
+from tracer.errors import TracerError
 from tracer.pytest_plugin.outcome import INCONCLUSIVE, Checks, carried
 
 SCHEMA = 1
@@ -30,32 +32,65 @@ class Results:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._checks: Checks = []
-        self._written: list[Path] = []
+        self._written: dict[Path, str] = {}
+        self._no_report = ""
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a report carries; write the baselines of a test that passed to its end."""
+        """Take what a report carries; write the baselines of a test that passed to its end.
+
+        Where that cannot be done the report becomes a failed one, before anybody else sees it.
+        """
         found = carried(report)
         self._checks += found.get("checks", [])
         for update in found.get("updates", []):
-            path = Path(update["path"])
-            _write(path, update["text"])
-            if path not in self._written:
-                self._written.append(path)
+            try:
+                self._update(report.nodeid, Path(update["path"]), update["text"])
+            except TracerError as error:
+                report.outcome, report.longrepr = "failed", str(error)
+                for check in self._checks:
+                    if (check["nodeid"], check.get("path")) == (report.nodeid, update["path"]):
+                        _not_written(check, str(error))
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the JSON report, whatever the tests came to."""
         for check in self._checks:
             if check["verdict"] == _UPDATED and Path(check["path"]) not in self._written:
-                check["verdict"] = _NOT_WRITTEN
-                check["message"] = check["note"] = "its test failed"
+                _not_written(check, "its test failed")
         wanted = self._config.getoption("latency_report")
-        if wanted:
-            value = {"schema": SCHEMA, "tracer": __version__, "checks": self._checks}
-            _write(self._config.invocation_params.dir / wanted, json.dumps(value, indent=1) + "\n")
+        if not wanted:
+            return
+        value = {"schema": SCHEMA, "tracer": __version__, "checks": self._checks}
+        path = self._config.invocation_params.dir / wanted
+        try:
+            _write(path, json.dumps(value, indent=1) + "\n", "give another --latency-report")
+        except TracerError as error:
+            self._no_report = str(error)
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _update(self, nodeid: str, path: Path, text: str) -> None:
+        """Write a baseline, unless another test's was written there: workers know only their own.
+
+        Raises :class:`TracerError`.
+        """
+        if self._written.setdefault(path, nodeid) != nodeid:
+            raise TracerError(
+                f"cannot write {path}",
+                f"it belongs to {self._written[path]} already",
+                "give each test its own name",
+            )
+        try:
+            _write(path, text, "make its directory writable, or set latency_baselines")
+        except TracerError:
+            del self._written[path]
+            raise
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The inconclusive tests in full, then a line for every check."""
         _inconclusive(terminalreporter)
+        if self._no_report:
+            terminalreporter.write_line(f"ERROR: {self._no_report}", red=True)
         if not self._checks:
             return
         terminalreporter.section("latency")
@@ -68,6 +103,11 @@ class Results:
                 terminalreporter.write_line(f"{_test(check)}: {said}")
         for path in self._written:
             terminalreporter.write_line(f"baseline written: {path}")
+
+
+def _not_written(check: dict[str, Any], why: str) -> None:
+    check["verdict"] = _NOT_WRITTEN
+    check["message"] = check["note"] = why
 
 
 def _inconclusive(terminal: pytest.TerminalReporter) -> None:
@@ -121,9 +161,18 @@ def _test(check: dict[str, Any]) -> str:
     return str(check["nodeid"].rpartition("::")[2])
 
 
-def _write(path: Path, text: str) -> None:
-    """Write the file whole or not at all, and its directory where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(path: Path, text: str, todo: str) -> None:
+    """Write the file whole or not at all, and its directory where there is none.
+
+    Raises :class:`TracerError`, which ends with ``todo``, for what the system refuses.
+    """
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        why = f"{error.strerror or error} ({error.filename})"
+        raise TracerError(f"cannot write {path}", why, todo) from error

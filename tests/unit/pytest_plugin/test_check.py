@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from latency_project import DETERMINISTIC, Project
+from latency_project import DETERMINISTIC, NO_PROBES, Project
 from recording_copies import ALL_CHANNELS
 
 from tracer.baseline import load
@@ -61,6 +61,17 @@ def test_an_untrusted_recording_is_refused(project: Project) -> None:
     result = project.run("--latency-update")
     result.assert_outcomes(failed=1)
     assert "is untrusted" in result.stdout.str()
+    assert "record it again: a baseline holds nothing else" in result.stdout.str()
+    assert "allow" not in said(result)
+
+
+@pytest.mark.parametrize("option", ["--latency-update", "-v"])
+def test_no_run_is_one_line(project: Project, option: str) -> None:
+    project.baseline(project.recording("base"))
+    project.test()
+    result = project.run(option)
+    result.assert_outcomes(failed=1)
+    assert "cannot check: there is no run; give what latency.trace" in result.stdout.str()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +81,7 @@ def test_an_untrusted_recording_is_refused(project: Project) -> None:
         ('baseline="echo", max_shift="much"', "cannot use max_shift='much'"),
         ('baseline="echo", allow=["moon"]', "cannot allow 'moon'"),
         ('baseline="echo", type="notify"', "nothing to compare"),
-        ('baseline="echo", stage="no-such"', "nothing to compare"),
+        ('baseline="echo", stage=["copy", "handlr"]', "no stage 'handlr' has 10 settled"),
     ],
 )
 def test_arguments_that_make_no_sense_are_one_line(
@@ -228,6 +239,38 @@ def test_two_sets_of_runs_with_one_baseline_are_refused_at_the_update(project: P
     result = project.run("--latency-update")
     result.assert_outcomes(failed=1)
     assert "is checked with two sets of runs" in result.stdout.str()
+
+
+def test_a_test_that_is_run_again_updates_with_its_last_runs(project: Project) -> None:
+    paths = [str(project.recording(name, seed)) for name, seed in (("new", 1), ("again", 2))]
+    project.pytester.makeconftest(
+        NO_PROBES
+        + """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    runtestprotocol(item, log=False, nextitem=nextitem)
+    runtestprotocol(item, nextitem=nextitem)
+    return True
+"""
+    )
+    project.pytester.makepyfile(
+        f"""
+        import tracer
+
+        PATHS = {paths!r}
+
+        def test_echo(latency):
+            path = PATHS.pop(0)
+            latency.check(tracer.load(path), baseline="echo")
+            assert not PATHS, "fails the first time"
+        """
+    )
+    result = project.run("--latency-update")
+    result.assert_outcomes(passed=1)
+    assert "baseline written: " in result.stdout.str()
+    project.test(Path(paths[1]), arguments='baseline="echo", max_shift="1ns", stage="total"')
+    project.run().assert_outcomes(passed=1)
 
 
 def test_few_runs_on_a_wall_clock_are_noted_at_the_update(project: Project) -> None:
