@@ -19,6 +19,7 @@ import tracer
 from tracer.compare import (
     FASTER,
     INCONCLUSIVE,
+    MOST_RUNS,
     SAME,
     SLOWER,
     Comparison,
@@ -27,7 +28,7 @@ from tracer.compare import (
     compare_digests,
     needed_runs,
 )
-from tracer.digest import Digest, quantile_lines
+from tracer.digest import KEY, VALUES, Digest, quantile_lines
 from tracer.errors import TracerError
 
 FEW = Options(resamples=699)
@@ -137,6 +138,21 @@ def test_five_runs_are_enough_for_one_percent() -> None:
     assert line(compare_digests(base, new), "handler")["verdict"] == SLOWER
 
 
+@pytest.mark.parametrize(
+    ("runs", "verdict", "more"), [((3, 10), SLOWER, 0), ((2, 20), INCONCLUSIVE, 3)]
+)
+def test_three_runs_are_the_least_however_many_the_other_side_has(
+    runs: tuple[int, int], verdict: str, more: int
+) -> None:
+    base = digests(runs[0], 1, run_spread=0.001)
+    new = digests(runs[1], 2, run_spread=0.001, shift={"handler": 1.2})
+    for sides in ((base, new), (new, base)):
+        found = line(compare_digests(*sides), "handler")
+        assert (found["verdict"] == INCONCLUSIVE) == (verdict == INCONCLUSIVE)
+        assert pd.isna(found["p"]) == (verdict == INCONCLUSIVE)
+        assert found["more_runs"] == more if more else pd.isna(found["more_runs"])
+
+
 def test_one_run_is_enough_for_what_is_beyond_noise() -> None:
     base, new = digests(1, 1), digests(1, 2, add={"handler": 50_000})
     found = compare_digests(base, new)
@@ -144,6 +160,23 @@ def test_one_run_is_enough_for_what_is_beyond_noise() -> None:
     assert found.moved["stage"].tolist() == ["handler"]
     assert line(compare_digests(new, base), "handler")["verdict"] == FASTER
     assert compare_digests(new, base).verdict == FASTER
+
+
+@pytest.mark.parametrize(
+    ("fast", "count", "verdict"),
+    [(2000, 30, SLOWER), (1999, 30, INCONCLUSIVE), (2000, 29, INCONCLUSIVE)],
+)
+def test_beyond_noise_is_twice_the_slowest_of_every_run(
+    fast: int, count: int, verdict: str
+) -> None:
+    wall, asked = {"deterministic": False}, Options(stages=("handler",))
+    base = [made(800, 800, 800, slow_ns=slow, **wall) for slow in (900, 1000)]
+    new = [made(3000, 3000, 3000, fast_ns=ns, **wall, count=count) for ns in (2500, fast)]
+    assert compare_digests(base, new, asked).verdict == verdict
+    base = [made(800, 800, 800, slow_ns=slow, **wall, count=count) for slow in (900, 1000)]
+    new = [made(3000, 3000, 3000, fast_ns=ns, **wall) for ns in (2500, fast)]
+    back = compare_digests(new, base, asked)
+    assert back.verdict == (FASTER if verdict == SLOWER else verdict)
 
 
 def test_beyond_noise_needs_enough_exchanges() -> None:
@@ -198,7 +231,8 @@ def test_a_wide_spread_within_the_run_is_inconclusive_there_too() -> None:
     new = digests(1, 2, deterministic=True, spread=0.5)
     found = compare_digests(base, new)
     assert found.verdict == INCONCLUSIVE
-    assert found.more_runs is not None
+    more = found.lines[found.lines["decides"]]["more_runs"]
+    assert more.min() < more.max() == found.more_runs
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.04, INCONCLUSIVE), (0.09, SLOWER)])
@@ -221,6 +255,61 @@ def test_nine_tenths_of_the_margin_count_on_the_deterministic_clock(ns: int, ver
         digests(1, 1, deterministic=True, spread=0, add={"reply": ns}),
     )
     assert line(compare_digests(base, new), "reply")["verdict"] == verdict
+
+
+def made(value: int, low: int, high: int, **how: Any) -> Digest:
+    """A run of one line: the median of the handler, with its interval within the run."""
+    row = {"count": 101, "fast_ns": low, "slow_ns": high} | how
+    key = ("netlink", "msgchan echo", "handler", "p50")
+    row |= dict(zip(KEY, key, strict=True)) | {"value_ns": value, "low_ns": low, "high_ns": high}
+    lines = pd.DataFrame([row])[[*KEY, *VALUES]].set_index(KEY)
+    return Digest("made", lines, {"kernel": "6.1"}, deterministic=how.get("deterministic", True))
+
+
+def test_the_runs_intervals_become_that_of_the_change() -> None:
+    base = [made(1000, 970, 1060), made(1000, 960, 1080)]
+    new = [made(2000, 1940, 2005), made(2000, 1920, 2012)]
+    found = line(compare_digests(base, new), "handler")
+    assert found["change_ns"] == 1000
+    # Each side's distances in squares over two runs; 10 ns are how well it repeats.
+    assert found["low_ns"] == pytest.approx(1000 - np.hypot(50, 50) - 10)
+    assert found["high_ns"] == pytest.approx(1000 + np.hypot(6.5, 25) + 10)
+
+
+@pytest.mark.parametrize(("change", "verdict"), [(85, INCONCLUSIVE), (92, SLOWER)])
+def test_what_excludes_0_but_is_below_nine_tenths_is_no_change(change: int, verdict: str) -> None:
+    base, new = made(5000, 5000, 5000), made(5000 + change, 4960 + change, 5045 + change)
+    found = line(compare_digests([base], [new]), "handler")
+    assert found["low_ns"] > 0
+    assert found["verdict"] == verdict
+    back = line(compare_digests([new], [base]), "handler")
+    assert back["verdict"] == (FASTER if verdict == SLOWER else INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("change", "reach", "more"),
+    # The margin is 100 ns and the line repeats to 25 ns: nearer than that nothing helps.
+    [(50, 75, 2), (-50, 75, 2), (200, 250, 1), (80, 75, MOST_RUNS), (120, 150, MOST_RUNS)],
+)
+def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int) -> None:
+    base = made(5000, 5000 - reach, 5000 + reach)
+    new = made(5000 + change, 5000 + change, 5000 + change)
+    found = compare_digests([base], [new])
+    assert (found.verdict, found.more_runs) == (INCONCLUSIVE, more)
+    # The side with the fewer runs counts.
+    assert compare_digests([base], [new] * 3).more_runs == more
+
+
+def test_a_change_from_nothing_has_no_share() -> None:
+    found = line(compare_digests([made(0, 0, 0)], [made(500, 500, 500)]), "handler")
+    assert (found["change_ns"], found["margin_ns"], found["verdict"]) == (500, 100, SLOWER)
+    assert pd.isna(found["change"])
+
+
+@pytest.mark.parametrize(("base", "margin"), [(4000, 100), (6000, 120)])
+def test_the_margin_is_the_larger_of_2_percent_and_100_ns(base: int, margin: int) -> None:
+    run = made(base, base, base)
+    assert line(compare_digests([run], [run]), "handler")["margin_ns"] == margin
 
 
 def test_a_wall_clock_on_one_side_makes_it_a_wall_clock() -> None:
