@@ -129,6 +129,8 @@ def first_line(value: dict[str, Any]) -> list[Any]:
         (changed(lambda v: first_line(v).__setitem__(0, 7)), "is not 4 texts"),
         (changed(lambda v: first_line(v).__setitem__(5, "7")), "values are not in order"),
         (changed(lambda v: first_line(v).__setitem__(5, 1 << 40)), "values are not in order"),
+        (changed(lambda v: first_line(v).__setitem__(8, 1 << 40)), "values are not in order"),
+        (changed(lambda v: first_line(v).__setitem__(5, True)), "values are not in order"),
         (changed(lambda v: first_line(v).__setitem__(4, -1)), "values are not in order"),
         (changed(lambda v: v["conditions"]["plan"].append(["x"])), "is not 3 texts"),
         (changed(lambda v: v["conditions"].update(kernel=6)), "kernel is no text"),

@@ -50,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Results(config), "latency-results")
     if config.getoption("latency_lab"):
         config.pluginmanager.register(Lab(config), "latency-lab")
+    elif config.getoption("latency_lab_wall"):
+        raise pytest.UsageError("--latency-lab-wall says which machine: give --latency-lab too")
 
 
 @pytest.hookimpl(tryfirst=True)

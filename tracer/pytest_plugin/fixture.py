@@ -129,7 +129,7 @@ class Latency:
         stage: str | Sequence[str] | None = None,
         type: str | Sequence[str] | None = None,
         max_shift: str | None = None,
-        allow: Sequence[str] = (),
+        allow: str | Sequence[str] = (),
     ) -> Comparison | None:
         """Compare one run or several with the baseline of that name.
 
@@ -145,7 +145,9 @@ class Latency:
         from tracer.pytest_plugin.check import Asked, check
 
         given = list(runs) if isinstance(runs, Sequence) else [runs]
-        asked = Asked(baseline, _several(stage), _several(type), max_shift, frozenset(allow))
+        asked = Asked(
+            baseline, _several(stage), _several(type), max_shift, frozenset(_several(allow))
+        )
         return check(self._item, [r.run if isinstance(r, Traced) else r for r in given], asked)
 
     def _free_path(self) -> Path:

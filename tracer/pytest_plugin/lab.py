@@ -88,10 +88,7 @@ class Lab:
 
     def _boot(self, session: pytest.Session) -> GuestRun:
         nodeids = [i.nodeid for i in session.items if i.get_closest_marker("latency")]
-        root = (project_root() or self._config.rootpath) / "runs" / "latency"
-        root.mkdir(parents=True, exist_ok=True)
-        stamp = time.strftime("%Y%m%d-%H%M%S-")
-        directory = Path(tempfile.mkdtemp(prefix=stamp, dir=root))
+        directory = _new_directory((project_root() or self._config.rootpath) / "runs" / "latency")
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
             terminal.ensure_newline()
@@ -238,6 +235,18 @@ def lab_command(config: pytest.Config, command: Sequence[str]) -> list[str]:
     argv += [] if config.getoption("latency_lab_wall") else ["--deterministic"]
     argv += [f"--timeout={config.getoption('latency_lab_timeout'):g}", "--"]
     return [*argv, *command]
+
+
+def _new_directory(root: Path) -> Path:
+    """A directory of this session's own in ``root``; without one the session ends."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=root))
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--latency-lab cannot write {root}: {error.strerror} ({error.filename}); "
+            "make it a directory that can be written"
+        ) from error
 
 
 def _synthetic(item: pytest.Item, when: Any, why: str) -> pytest.TestReport:

@@ -140,6 +140,16 @@ def test_options_of_the_ini_file_do_not_run_twice(run: Run, project: Project) ->
     assert len(list(project.path.glob("runs/latency/*"))) == 1
 
 
+def test_a_directory_that_cannot_be_made_ends_the_session(run: Run, project: Project) -> None:
+    project.pytester.makepyfile(test_it=MARKED)
+    (project.path / "runs").touch()
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "INTERNALERROR" not in result.stdout.str()
+    why = f"--latency-lab cannot write {project.path / 'runs' / 'latency'}: "
+    assert why in result.stderr.str() + result.stdout.str()
+
+
 def test_a_guest_that_dies_fails_what_it_did_not_report(run: Run, project: Project) -> None:
     project.pytester.makepyfile(
         """
@@ -224,6 +234,12 @@ def test_what_the_guest_is_told(pytester: pytest.Pytester) -> None:
 def test_a_wall_clock_is_asked_for(pytester: pytest.Pytester) -> None:
     config = pytester.parseconfig("--latency-lab", "--latency-lab-wall")
     assert "--deterministic" not in lab_command(config, [])
+
+
+def test_a_wall_clock_without_a_lab_is_refused(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--latency-lab-wall")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --latency-lab-wall * give --latency-lab too"])
 
 
 def test_the_environment_that_tests_depend_on_goes_along(
