@@ -24,6 +24,7 @@ from tracer.compare import (
     SLOWER,
     Comparison,
     Options,
+    _more_runs,
     compare,
     compare_digests,
     needed_runs,
@@ -292,7 +293,7 @@ def test_what_excludes_0_but_is_below_nine_tenths_is_no_change(change: int, verd
 @pytest.mark.parametrize(
     ("change", "reach", "more"),
     # The margin is 100 ns and the line repeats to 25 ns: nearer than that nothing helps.
-    [(50, 75, 2), (-50, 75, 2), (200, 250, 1), (80, 75, MOST_RUNS), (120, 150, MOST_RUNS)],
+    [(50, 75, 2), (-50, 75, 2), (200, 400, 3), (80, 75, MOST_RUNS), (120, 150, MOST_RUNS)],
 )
 def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int) -> None:
     base = made(5000, 5000 - reach, 5000 + reach)
@@ -301,6 +302,45 @@ def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int
     assert (found.verdict, found.more_runs) == (INCONCLUSIVE, more)
     # The side with the fewer runs counts.
     assert compare_digests([base], [new] * 3).more_runs == more
+
+
+def test_more_runs_prove_a_change_and_keep_its_interval_from_0() -> None:
+    same = np.full(4, 200.0)
+    found = _more_runs(
+        4, same, same - 100, same + 50, same / 2, np.array([3.0, 0.1, np.inf, np.nan])
+    )
+    # Half as uncertain as its size is enough for the interval, in the second and the last.
+    assert found.tolist() == [4 * 9 - 4, 1, MOST_RUNS, 1]
+
+
+def staged(**values: int) -> Digest:
+    """A run of these medians, by stage, without any spread."""
+    parts = [
+        made(value, value, value).lines.rename({"handler": stage}, level="stage")
+        for stage, value in values.items()
+    ]
+    return replace(made(1, 1, 1), lines=pd.concat(parts))
+
+
+@pytest.mark.parametrize(
+    ("new", "moved"),
+    [
+        ({"handler": 5600, "copy": 5200, "reply": 4000, "total": 23_000}, ("handler", 600, 0.2)),
+        ({"handler": 5600, "copy": 5200, "reply": 4000, "total": 20_100}, ("handler", 600, None)),
+        ({"handler": 4400, "copy": 5000, "reply": 4000, "total": 18_000}, ("reply", -1000, 0.5)),
+        ({"handler": 5000, "copy": 5000, "reply": 5000, "total": 23_000}, None),
+    ],
+)
+def test_the_stage_that_moved_most_and_its_share_of_the_total(
+    new: dict[str, int], moved: tuple[str, int, float | None] | None
+) -> None:
+    base = staged(handler=5000, copy=5000, reply=5000, total=20_000)
+    found = compare_digests([base], [staged(**new)]).moved
+    told = [
+        (row.stage, row.change_ns, None if pd.isna(row.share) else row.share)
+        for row in found.itertuples()
+    ]
+    assert told == ([moved] if moved else [])
 
 
 def test_a_change_from_nothing_has_no_share() -> None:
@@ -420,6 +460,25 @@ def test_other_conditions_are_refused_unless_allowed(
     assert f"compared although these may differ: {name}" in found.notes
 
 
+def test_every_run_of_either_side_must_agree(base: Any, tmp_path: Path) -> None:
+    odd = other(tmp_path, kernel="6.12")
+    for sides in (([base, odd], [base]), ([base], [base, odd])):
+        with pytest.raises(TracerError, match="differ in kernel"):
+            compare(*sides)
+
+
+def test_plans_that_differ_in_several_sites_name_one_and_count_the_rest() -> None:
+    sites = [(point, "fentry", f"do_{point}") for point in ("copy", "handler", "reply")]
+    (base,), (new,) = digests(1, 1), digests(1, 2)
+    base = replace(base, conditions={"plan": frozenset(sites)})
+    new = replace(new, conditions={"plan": frozenset(sites[2:])})
+    with pytest.raises(TracerError, match="plan: copy fentry do_copy against no such site and 1 m"):
+        compare_digests([base], [new])
+    new = replace(new, conditions={"plan": frozenset(sites[1:])})
+    with pytest.raises(TracerError, match="copy fentry do_copy against no such site; record"):
+        compare_digests([base], [new])
+
+
 def test_reasons_of_the_plan_do_not_matter(base: Any, tmp_path: Path) -> None:
     plan = [site | {"reason": "asked for"} for site in META["plan"]]
     assert compare([base], [other(tmp_path, plan=plan)]).verdict == INCONCLUSIVE
@@ -496,6 +555,9 @@ def test_sides_one_after_the_other_are_noted() -> None:
     mixed = compare_digests(started(sides[0], 1, 3), started(sides[1], 2, 4))
     assert any("recorded after the other" in note for note in after.notes)
     assert mixed.notes == ()
+    assert compare_digests(started(sides[0], 3, 4), started(sides[1], 1, 2)).notes == after.notes
+    one = compare_digests(started(sides[0], 1, 2), started(sides[1][:1], 3))
+    assert one.notes == ()
 
 
 def test_types_and_outcomes_of_one_side_are_noted() -> None:
@@ -506,6 +568,12 @@ def test_types_and_outcomes_of_one_side_are_noted() -> None:
         "getsockopt, msgchan request: only in base",
         "netlink, msgchan echo: 90.0% of the exchanges were completed, 100.0% in base",
     )
+    assert compare_digests(new, base).notes == (
+        "getsockopt, msgchan request: only in new",
+        "netlink, msgchan echo: 100.0% of the exchanges were completed, 90.0% in base",
+    )
+    almost = [replace(digests(1, 2)[0], outcomes={echo: 0.991, get: 1.0})]
+    assert compare_digests(base, almost).notes == ()
 
 
 def test_what_is_unexplained_is_compared_where_there_is_some() -> None:
