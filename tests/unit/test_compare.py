@@ -307,10 +307,10 @@ def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int
 def test_more_runs_prove_a_change_and_keep_its_interval_from_0() -> None:
     same = np.full(4, 200.0)
     found = _more_runs(
-        4, same, same - 100, same + 50, same / 2, np.array([3.0, 0.1, np.inf, np.nan])
+        4, same, same - 800, same + 50, same / 2, np.array([5.0, 0.1, np.inf, np.nan])
     )
-    # Half as uncertain as its size is enough for the interval, in the second and the last.
-    assert found.tolist() == [4 * 9 - 4, 1, MOST_RUNS, 1]
+    # The interval reaches four times as far as the change is large.
+    assert found.tolist() == [4 * 25 - 4, 4 * 16 - 4, MOST_RUNS, 4 * 16 - 4]
 
 
 def staged(**values: int) -> Digest:

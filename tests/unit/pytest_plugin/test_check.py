@@ -124,7 +124,9 @@ def test_several_runs_settle_a_wall_clock(project: Project) -> None:
     project.run().assert_outcomes(passed=1)
 
 
-def test_an_update_makes_what_a_check_then_accepts(project: Project) -> None:
+def test_an_update_makes_what_a_check_then_accepts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = project.path / "baselines" / "echo.json"
     project.test(project.recording("new"), arguments='baseline="echo", type="netlink"')
     result = project.run("--latency-update")
@@ -135,6 +137,10 @@ def test_an_update_makes_what_a_check_then_accepts(project: Project) -> None:
     project.run().assert_outcomes(passed=1)
     project.run("--latency-update")
     assert file.read_text() == text
+    assert load(file).made["command"] == "pytest --latency-update"
+    monkeypatch.setenv("TRACER_LAB", "1")
+    project.run("--latency-update")
+    assert load(file).made["command"] == "pytest --latency-lab --latency-update"
 
 
 def test_an_update_shows_what_it_changes(project: Project) -> None:

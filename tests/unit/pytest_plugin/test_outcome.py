@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from latency_project import Project
 
+from tracer.pytest_plugin.check import _properties
 from tracer.pytest_plugin.outcome import (
     LatencyFailure,
     LatencyInconclusive,
@@ -90,6 +91,25 @@ def test_faster_passes_and_asks_for_an_update(project: Project) -> None:
     assert properties(project)["latency.echo.verdict"] == "faster"
     assert properties(project)["latency.echo.note"] == "faster: update the baseline?"
     assert "test_echo: faster: update the baseline?" in result.stdout.str()
+
+
+def test_junit_has_the_type_that_changed_most() -> None:
+    rows = [
+        {"type": kind, "stage": stage, "change_ns": ns, "change": share}
+        for kind, stage, ns, share in (
+            ("netlink, a", "copy", 20.0, 0.1),
+            ("netlink, b", "handler", -30.4, None),
+            ("netlink, c", "reply", 0.0, 0.0),
+        )
+    ]
+    entry = {"baseline": "x", "verdict": "faster", "rows": rows}
+    assert dict(_properties(entry)) == {
+        "latency.x.verdict": "faster",
+        "latency.x.type": "netlink, b",
+        "latency.x.stage": "handler",
+        "latency.x.change_ns": -30,
+        "latency.x.note": "faster: update the baseline?",
+    }
 
 
 def test_inconclusive_is_an_outcome_of_its_own(project: Project) -> None:
