@@ -343,6 +343,28 @@ def test_the_stage_that_moved_most_and_its_share_of_the_total(
     assert told == ([moved] if moved else [])
 
 
+def test_every_deciding_line_must_be_settled() -> None:
+    base = staged(handler=5000, copy=5000, total=20_000)
+
+    def verdict(copy: Digest, **values: int) -> str:
+        rest = staged(**values)
+        new = replace(rest, lines=pd.concat([rest.lines, copy.lines.rename({"handler": "copy"})]))
+        return compare_digests([base], [new]).verdict
+
+    like, wide = made(5000, 5000, 5000), made(5000, 4000, 6000)
+    assert verdict(like, handler=5000, total=20_000) == SAME
+    assert verdict(wide, handler=5000, total=20_000) == INCONCLUSIVE
+    assert verdict(like, handler=4000, total=20_000) == FASTER
+    assert verdict(wide, handler=4000, total=20_000) == INCONCLUSIVE
+    assert verdict(wide, handler=6000, total=20_000) == SLOWER
+
+
+def test_where_no_line_decides_nothing_is_settled() -> None:
+    run = staged(encode=5000, total=20_000)
+    found = compare_digests([run], [run])
+    assert (found.verdict, found.more_runs) == (INCONCLUSIVE, None)
+
+
 def test_a_change_from_nothing_has_no_share() -> None:
     found = line(compare_digests([made(0, 0, 0)], [made(500, 500, 500)]), "handler")
     assert (found["change_ns"], found["margin_ns"], found["verdict"]) == (500, 100, SLOWER)
@@ -536,6 +558,18 @@ def test_other_hosts_and_builds_are_noted(base: Any, tmp_path: Path) -> None:
     found = compare([base], [other(tmp_path, host="there", module={"build_id": "77"})])
     assert "the host differs: lab, there" in found.notes
     assert "the module build differs: 48c0, 77" in found.notes
+
+
+def test_of_like_recordings_only_what_is_left_out_is_noted(base: Any, tmp_path: Path) -> None:
+    found = compare([base], [other(tmp_path)])
+    assert found.notes == ("netlink, msgchan echo: p99 needs 300 exchanges a run",)
+
+
+def test_on_the_deterministic_clock_another_host_is_no_matter() -> None:
+    (base,), (new,) = digests(1, 1, deterministic=True), digests(1, 2, deterministic=True)
+    base = replace(base, remarks={"host": "here", "module build": "48c0"})
+    new = replace(new, remarks={"host": "there", "module build": "77"})
+    assert compare_digests([base], [new]).notes == ("the module build differs: 48c0, 77",)
 
 
 def test_what_has_too_few_exchanges_is_noted(base: Any, tmp_path: Path) -> None:

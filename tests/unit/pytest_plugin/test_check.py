@@ -155,6 +155,14 @@ def test_an_update_shows_what_it_changes(project: Project) -> None:
     assert file.read_text() != before
 
 
+def test_an_update_shows_what_it_changes_whatever_the_kernel_was(project: Project) -> None:
+    project.baseline(project.recording("base"))
+    meta = DETERMINISTIC | {"kernel": "7.0"}
+    project.test(project.recording("new", 2, add={"handler": 5000}, meta=meta))
+    result = project.run("--latency-update")
+    result.stdout.fnmatch_lines(["test_echo * total p50 * +5,0* updated"])
+
+
 def test_a_test_that_fails_otherwise_updates_nothing(project: Project) -> None:
     file = project.baseline(project.recording("base"))
     before = file.read_text()
@@ -285,6 +293,8 @@ def test_few_runs_on_a_wall_clock_are_noted_at_the_update(project: Project) -> N
     result = project.run("--latency-update")
     result.assert_outcomes(passed=1)
     assert "fewer than 5 runs a side settle next to nothing" in result.stdout.str()
+    project.test(*[project.recording(f"new{i}", i, 11, meta={}) for i in range(5)])
+    assert "fewer than" not in project.run("--latency-update").stdout.str()
 
 
 def test_baselines_elsewhere(project: Project) -> None:
