@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from run_builder import META, STAGES, Times, record, times
 import tracer
 from tracer.compare import INCONCLUSIVE, SLOWER, Comparison, Options, compare
 from tracer.frames import Run
-from tracer.pytest_plugin.failure import medians, rows, told
+from tracer.pytest_plugin.failure import _slowest, medians, rows, told
 
 COUNTED = {"clock": META["clock"] | {"deterministic": True}}
 
@@ -67,6 +68,16 @@ def test_the_slowest_exchanges_of_the_stage_are_listed(pair: tuple[Run, Run]) ->
     assert listed[0][4] == f"{new.exchanges.loc[17, 'total_ns']:,}"
 
 
+def test_what_was_never_answered_is_not_listed_as_slow(pair: tuple[Run, Run]) -> None:
+    _, new = pair
+    rows = new.exchanges.copy()
+    rows.loc[17, "status"] = "unanswered"
+    given = cast(Run, SimpleNamespace(exchanges=rows, path=new.path))
+    lines = list(_slowest([given], "netlink", "msgchan echo", "handler"))
+    assert lines[2].split()[0] == "3"
+    assert len(lines) == 5
+
+
 def test_runs_are_named_where_there_are_several(pair: tuple[Run, Run], tmp_path: Path) -> None:
     base, new = pair
     other = run(tmp_path / "other", times(np.random.default_rng(5), 101, add={"handler": 90_000}))
@@ -86,6 +97,8 @@ def test_what_is_not_settled_says_how_many_runs_would_do(tmp_path: Path) -> None
     assert found.startswith("inconclusive: netlink, msgchan echo: copy ")
     assert "; at least 4 more runs a side would settle it\n" in found
     assert "allowed    70 ns" in found
+    # The other quantiles are open too, but decide nothing.
+    assert [x.split()[1] for x in found.splitlines() if x.startswith("  copy ")] == ["p50"]
 
 
 def test_rows_show_the_moved_stage_or_what_decides(pair: tuple[Run, Run]) -> None:

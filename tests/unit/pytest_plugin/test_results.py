@@ -114,6 +114,8 @@ def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> 
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+    none = project.run("--latency-report=deep/out.json", "--deselect=test_echo.py")
+    assert none.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def test_workers_that_write_one_baseline_are_told_apart(pytester: pytest.Pytester) -> None:
