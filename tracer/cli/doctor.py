@@ -16,7 +16,7 @@ from tracer.errors import TracerError
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Tell what this kernel lets us observe, and what would mend the rest.

@@ -55,10 +55,23 @@ class Duration(click.ParamType[int]):
     "--rate", type=float, metavar="PER_SECOND",
     help="Begin a thread's requests at intended times, so many a second; default: at once.",
 )  # fmt: skip
-@click.option("--handler-delay", type=Duration(), default="0", help="Busy-wait in the handler.")
-@click.option("--reply-delay", type=Duration(), default="0", help="Before a netlink reply.")
-@click.option("--copy-delay", type=Duration(), default="0", help="In the copy of a get.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Tokens follow from it.")
+@click.option(
+    "--handler-delay",
+    type=Duration(),
+    default="0",
+    help="Busy-wait in the handler, such as 50us; at most 10ms.",
+)
+@click.option(
+    "--reply-delay", type=Duration(), default="0", help="Busy-wait before a netlink reply."
+)
+@click.option("--copy-delay", type=Duration(), default="0", help="Busy-wait in the copy of a get.")
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Each request's token, and so its payload, follows from it.",
+)
 @click.option(
     "--op", type=click.Choice(list(OPS)), default="echo", show_default=True,
     help="What the module does with a request.",
@@ -82,9 +95,10 @@ def command(
 ) -> None:
     """Send a known workload over the module's channels.
 
-    Every reply is compared with what the seed makes of it. The latencies shown
-    are those of the calls; with --rate, how late calls began is a column of its
-    own. Exit status 1 when a request failed or a reply was not the expected one.
+    Needs root and msgchan loaded, as in 'tracer lab'. Every reply is compared with
+    what the seed makes of it; the column 'wrong' counts those that differ. The
+    latencies shown are those of the calls; with --rate, how late calls began is a
+    column of its own. Exit status 1 when a request failed or a reply was wrong.
 
     \b
     Example:

@@ -21,7 +21,9 @@ from tracer.resources import project_root
     help="One CPU whose clock counts instructions, all seeds fixed.",
 )
 @click.option("--cpus", type=click.IntRange(1), help="2 by default, 1 with --deterministic.")
-@click.option("--memory", default="2G", show_default=True, metavar="SIZE")
+@click.option(
+    "--memory", default="2G", show_default=True, metavar="SIZE", help="The guest's memory."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(1),
@@ -48,7 +50,7 @@ def command(
     The guest boots an installed Debian kernel on this machine's files, which it
     sees read-only under throw-away overlays; runs/ is writable. msgchan is built
     for that kernel and loaded. Standard output and error pass through, standard
-    input only from a terminal.
+    input only from a terminal, of the environment only COLUMNS.
 
     Exit status: COMMAND's own (128+n for a signal); 124 on timeout; 1 when COMMAND
     succeeded but the guest's kernel logged a warning or an oops, or died; 2 when
@@ -57,6 +59,7 @@ def command(
     \b
     Example:
       tracer lab -- uname -r
+      tracer lab -- env NAME=value ./program
       tracer lab --deterministic -- tracer record -o runs/one -- tracer drive --channel all
     """
     if deterministic and cpus not in (None, 1):

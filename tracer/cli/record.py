@@ -42,7 +42,11 @@ class Size(click.ParamType[int]):
     help="The recording's directory; new or empty.",
 )
 @click.option(
-    "-p", "--pid", type=click.IntRange(1), metavar="PID", help="Record a running process."
+    "-p",
+    "--pid",
+    type=click.IntRange(1),
+    metavar="PID",
+    help="Record a running process, with the children that it starts from now on.",
 )
 @click.option(
     "--duration",
@@ -69,14 +73,15 @@ class Size(click.ParamType[int]):
     type=click.Choice(["auto", "fentry", "kprobe"]),
     default="auto",
     show_default=True,
-    help="How to hook kernel functions.",
+    help="How to hook kernel functions; auto: the cheapest that works.",
 )
 @click.option(
     "--copy",
     type=click.Choice(["auto", "module_tracepoint", "relay", "breakpoint", "absent"]),
     default="auto",
     show_default=True,
-    help="Where to see the copy of a socket option's value.",
+    help="Where to see the copy of a socket option's value. auto: msgchan's own options only, "
+    "without msgchan the breakpoint; relay: all, through msgchan; breakpoint: all, begin only.",
 )
 @click.argument("argv", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -93,9 +98,12 @@ def command(
 ) -> None:
     """Record the messages of COMMAND, or of process PID, into DIR.
 
-    COMMAND's children are followed. Ctrl-C ends a recording cleanly. Exit status:
-    COMMAND's own (128+n for a signal) unless recording fails; 1 when COMMAND
-    succeeded but the recording does not balance; 2 when nothing can be recorded.
+    COMMAND's children are followed. Needs root; 'tracer doctor' tells what else.
+    Ctrl-C ends a recording cleanly.
+
+    Exit status: COMMAND's own (128+n for a signal) unless recording fails; 1 when
+    COMMAND succeeded but the recording does not balance; 2 when nothing can be
+    recorded.
 
     \b
     Example:
