@@ -48,9 +48,9 @@ def command(
     """Run COMMAND as root in a virtual machine, on this tree.
 
     The guest boots an installed Debian kernel on this machine's files, which it
-    sees read-only under throw-away overlays; runs/ is writable. msgchan is built
-    for that kernel and loaded. Standard output and error pass through, standard
-    input only from a terminal, of the environment only COLUMNS.
+    sees read-only under throw-away overlays: what it writes is lost, but for runs/.
+    msgchan is built for that kernel and loaded. Standard output and error pass
+    through, standard input only from a terminal, of the environment only COLUMNS.
 
     Exit status: COMMAND's own (128+n for a signal); 124 on timeout; 1 when COMMAND
     succeeded but the guest's kernel logged a warning or an oops, or died; 2 when
