@@ -16,15 +16,14 @@ from typing import Any
 import pandas as pd
 
 from tracer import __version__
-from tracer.comparable import CONDITIONS
+from tracer.comparable import SHARED
 from tracer.digest import KEY, VALUES, Digest
 from tracer.errors import TracerError
 
-SCHEMA = 1
+SCHEMA = 2
 _REMAKE = "restore it from version control, or make it anew with pytest --latency-update"
 #: Conditions and how they travel: sets are sorted lists of lists in the file.
 _PLAN = "plan"
-_CONDITIONS = frozenset(CONDITIONS) - {"untrusted"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _only(run: Digest, types: Sequence[str]) -> Digest:
 def _run_value(run: Digest) -> dict[str, Any]:
     return {
         "started": run.started,
-        "outcomes": [[*kind, share] for kind, share in run.outcomes.items()],
+        "outcomes": [[*kind, *shares] for kind, shares in run.outcomes.items()],
         "left_out": [[*kind, text] for kind, text in run.left_out],
         "lines": [
             [*key, *(int(v) for v in values)]
@@ -185,8 +184,8 @@ def _baseline(path: Path, value: dict[str, Any]) -> Baseline:
 
 def _require_conditions(found: Iterable[str]) -> None:
     """What is not in the file would not be compared."""
-    for name in sorted(_CONDITIONS.symmetric_difference(found)):
-        what = "is missing" if name in _CONDITIONS else "is unknown"
+    for name in sorted(set(SHARED).symmetric_difference(found)):
+        what = "is missing" if name in SHARED else "is unknown"
         raise ValueError(f"the condition {name!r} {what}")
 
 
@@ -203,7 +202,7 @@ def _run(name: str, value: dict[str, Any], shared: dict[str, Any]) -> Digest:
         lines=lines,
         started=str(value["started"]),
         left_out=tuple(((c, n), t) for c, n, t in (_texts(row, 3) for row in value["left_out"])),
-        outcomes={(str(c), str(n)): float(share) for c, n, share in value["outcomes"]},
+        outcomes={(str(c), str(n)): (float(o), float(e)) for c, n, o, e in value["outcomes"]},
         **shared,
     )
 

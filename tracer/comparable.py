@@ -12,17 +12,24 @@ import pandas as pd
 from tracer.digest import Digest
 from tracer.errors import TracerError
 
-CONDITIONS = ("plan", "kernel", "clock", "untrusted")
+SHARED = ("plan", "kernel", "clock")
+"""What all runs must share: the names in ``Digest.conditions``."""
+CONDITIONS = (*SHARED, "untrusted", "outcomes")
 """What makes runs incomparable, by the name that ``Options.allow`` takes."""
 _OTHER_SHARE = 0.01
 
 
 def require_comparable(
-    base: Sequence[Digest], new: Sequence[Digest], allow: frozenset[str]
+    base: Sequence[Digest],
+    new: Sequence[Digest],
+    allow: frozenset[str],
+    types: Sequence[str] = (),
 ) -> None:
-    """Raise :class:`TracerError` unless all runs share plan, kernel and clock and are trusted.
+    """Raise :class:`TracerError` unless the runs may be compared.
 
-    ``allow`` names the conditions that are waived.
+    All must be trusted and share plan, kernel and clock, and of the ``types`` (channels or
+    names; all of them when none is named) as many exchanges must succeed and fail on either
+    side: a request that fails early is fast. ``allow`` names the conditions that are waived.
     """
     what = "cannot compare"
     if not base or not new:
@@ -42,6 +49,11 @@ def require_comparable(
                     what, f"{first.name} and {run.name} differ in {name}: {_differ(here, there)}",
                     f"record both under the same {name}, or say --allow {name}",
                 )  # fmt: skip
+    differing = () if "outcomes" in allow else tuple(_other_outcomes(base, new, types))
+    if differing:
+        raise TracerError(
+            what, differing[0], "find out why, or say --allow outcomes",
+        )  # fmt: skip
 
 
 def _differ(here: Any, there: Any) -> str:
@@ -97,15 +109,29 @@ def _one_sided(base: Sequence[Digest], new: Sequence[Digest]) -> Iterator[str]:
             yield f"{channel}, {kind}: only in {name}"
 
 
-def _other_outcomes(base: Sequence[Digest], new: Sequence[Digest]) -> Iterator[str]:
-    """Types of which a smaller or larger share was settled (ok, error): a word, no verdict."""
-    for kind in sorted(set(base[0].outcomes) & set(new[0].outcomes)):
-        shares = [
-            float(np.mean([run.outcomes[kind] for run in side if kind in run.outcomes]))
+def _other_outcomes(
+    base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str] = ()
+) -> Iterator[str]:
+    """Types of which another share succeeded or failed than in base.
+
+    Only those of which a side has exchanges enough to be compared: of a few, one is a large
+    share.
+    """
+    counted = {key[:2] for side in (base, new) for key in _in_all(side)}
+    for kind in sorted(set(base[0].outcomes) & set(new[0].outcomes) & counted):
+        if types and not set(kind) & set(types):
+            continue
+        before, after = (
+            np.mean([run.outcomes[kind] for run in side if kind in run.outcomes], axis=0)
             for side in (base, new)
-        ]
-        if abs(shares[1] - shares[0]) >= _OTHER_SHARE:
+        )
+        if np.abs(after - before).max() >= _OTHER_SHARE:
             yield (
-                f"{kind[0]}, {kind[1]}: {shares[1]:.1%} of the exchanges were completed, "
-                f"{shares[0]:.1%} in base"
+                f"{kind[0]}, {kind[1]}: {after[0]:.1%} succeeded and {after[1]:.1%} failed, "
+                f"in base {before[0]:.1%} and {before[1]:.1%}"
             )
+
+
+def _in_all(side: Sequence[Digest]) -> set[tuple[str, ...]]:
+    """The lines that every run of a side has."""
+    return set.intersection(*({*run.lines.index} for run in side))

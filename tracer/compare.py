@@ -121,7 +121,7 @@ def compare_digests(
 ) -> Comparison:
     """As :func:`compare`, on runs that were reduced to digests before."""
     options = options or Options()
-    require_comparable(base, new, options.allow)
+    require_comparable(base, new, options.allow, options.types)
     index = _common_lines([*base, *new], options)
     sides = _Sides(_values(base, index), _values(new, index))
     deterministic = all(run.deterministic for run in (*base, *new))

@@ -36,8 +36,8 @@ class Digest:
     99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
     ``conditions`` are what must agree between runs; ``remarks`` what is worth a word when it
     does not; ``left_out`` names, by type,
-    quantiles for which there are too few exchanges; ``outcomes`` is the share of
-    settled exchanges by type.
+    quantiles for which there are too few exchanges; ``outcomes`` are the shares of
+    exchanges, by type, that succeeded (ok) and that failed (error).
     """
 
     name: str
@@ -48,7 +48,7 @@ class Digest:
     started: str = ""
     remarks: dict[str, str] = field(default_factory=dict)
     left_out: tuple[tuple[tuple[str, str], str], ...] = ()
-    outcomes: dict[tuple[str, str], float] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
 
 def digest(run: Run) -> Digest:
@@ -121,9 +121,12 @@ def _types(exchanges: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield str(channel), str(name), group
 
 
-def _outcomes(exchanges: pd.DataFrame) -> dict[tuple[str, str], float]:
+def _outcomes(exchanges: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
     return {
-        (channel, name): float(group["status"].isin(SETTLED).mean())
+        (channel, name): (
+            float((group["status"] == "ok").mean()),
+            float((group["status"] == "error").mean()),
+        )
         for channel, name, group in _types(exchanges)
     }
 

@@ -114,8 +114,8 @@ def first_line(value: dict[str, Any]) -> list[Any]:
     [
         (lambda text: text[: len(text) // 2], "it is damaged: it is no JSON"),
         (lambda text: text.replace("{\n", "{\n<<<<<<< HEAD\n", 1), "it is no JSON"),
-        (lambda text: "[]", "its schema is none, this tracer reads 1"),
-        (changed(lambda v: v.update(schema=2)), "its schema is 2, this tracer reads 1"),
+        (lambda text: "[]", "its schema is none, this tracer reads 2"),
+        (changed(lambda v: v.update(schema=1)), "its schema is 1, this tracer reads 2"),
         (changed(lambda v: v.pop("conditions")), "'conditions' is missing"),
         (changed(lambda v: v["conditions"].pop("kernel")), "condition 'kernel' is missing"),
         (changed(lambda v: v["conditions"].pop("plan")), "condition 'plan' is missing"),
@@ -136,7 +136,7 @@ def first_line(value: dict[str, Any]) -> list[Any]:
         (changed(lambda v: v["conditions"].update(kernel=6)), "kernel is no text"),
         (changed(lambda v: v.update(made=[])), "has no attribute"),
         (changed(lambda v: v.update(deterministic="no")), "neither true nor false"),
-        (changed(lambda v: v["runs"][0]["outcomes"].append(["a", "b", "c"])), "could not convert"),
+        (changed(lambda v: v["runs"][0]["outcomes"].append(["a", "b", "c", 0])), "could not conv"),
     ],
 )  # fmt: skip
 def test_damage_is_one_clear_line(

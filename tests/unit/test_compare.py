@@ -594,20 +594,48 @@ def test_sides_one_after_the_other_are_noted() -> None:
     assert one.notes == ()
 
 
-def test_types_and_outcomes_of_one_side_are_noted() -> None:
-    echo, get = ("netlink", "msgchan echo"), ("getsockopt", "msgchan request")
-    base = [replace(digests(1, 1)[0], outcomes={echo: 1.0, get: 1.0})]
-    new = [replace(digests(1, 2)[0], outcomes={echo: 0.9})]
-    assert compare_digests(base, new).notes == (
-        "getsockopt, msgchan request: only in base",
-        "netlink, msgchan echo: 90.0% of the exchanges were completed, 100.0% in base",
-    )
-    assert compare_digests(new, base).notes == (
-        "getsockopt, msgchan request: only in new",
-        "netlink, msgchan echo: 100.0% of the exchanges were completed, 90.0% in base",
-    )
-    almost = [replace(digests(1, 2)[0], outcomes={echo: 0.991, get: 1.0})]
-    assert compare_digests(base, almost).notes == ()
+ECHOES, GETS = ("netlink", "msgchan echo"), ("getsockopt", "msgchan request")
+
+
+def test_a_type_of_one_side_is_noted() -> None:
+    base = [replace(digests(1, 1)[0], outcomes={ECHOES: (1.0, 0.0), GETS: (1.0, 0.0)})]
+    new = [replace(digests(1, 2)[0], outcomes={ECHOES: (1.0, 0.0)})]
+    assert compare_digests(base, new).notes == ("getsockopt, msgchan request: only in base",)
+    assert compare_digests(new, base).notes == ("getsockopt, msgchan request: only in new",)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.0, 1.0), "0.0% succeeded and 100.0% failed, in base 100.0% and 0.0%"),
+        ((0.9, 0.0), "90.0% succeeded and 0.0% failed, in base 100.0% and 0.0%"),
+        ((0.991, 0.009), ""),
+    ],
+)
+def test_other_outcomes_are_refused_unless_allowed(shares: tuple[float, float], said: str) -> None:
+    """What fails at once is fast: that is no improvement."""
+    base = [replace(run, outcomes={ECHOES: (1.0, 0.0)}) for run in digests(1, 1)]
+    new = [replace(run, outcomes={ECHOES: shares}) for run in digests(1, 2)]
+    allowed = compare_digests(base, new, Options(allow=frozenset({"outcomes"})))
+    if not said:
+        assert compare_digests(base, new).verdict == allowed.verdict
+        assert not [note for note in allowed.notes if "succeeded" in note]
+        return
+    told = f"netlink, msgchan echo: {said}"
+    with pytest.raises(TracerError, match=f"{told}; find out why, or say --allow outcomes"):
+        compare_digests(base, new)
+    assert told in allowed.notes
+
+
+def test_outcomes_of_types_that_are_not_compared_do_not_matter() -> None:
+    """Neither of those that nobody asked for, nor of those with too few exchanges to compare."""
+    (base,), (new,) = digests(1, 1), digests(1, 2)
+    shares = {ECHOES: (1.0, 0.0), GETS: (1.0, 0.0)}
+    base, new = replace(base, outcomes=shares), replace(new, outcomes={**shares, GETS: (0.0, 1.0)})
+    assert compare_digests([base], [new]).notes == ()
+    failed = replace(new, outcomes={ECHOES: (0.0, 1.0)})
+    with pytest.raises(TracerError, match="no type 'getsockopt'"):
+        compare_digests([base], [failed], Options(types=("getsockopt",)))
 
 
 def test_what_is_unexplained_is_compared_where_there_is_some() -> None:

@@ -26,7 +26,7 @@ def test_a_recording_s_digest(tmp_path: Path) -> None:
     assert found.conditions["kernel"] == "6.1.0-56-amd64 x86_64"
     assert found.conditions["clock"] == "CLOCK_MONOTONIC from tsc"
     assert ("copy", "fentry", "skb_copy_datagram_iter") in found.conditions["plan"]
-    assert found.outcomes == {("netlink", "msgchan echo"): 1.0}
+    assert found.outcomes == {("netlink", "msgchan echo"): (1.0, 0.0)}
 
 
 def test_quantiles_are_those_of_the_report() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
-from tracer.comparable import CONDITIONS
+from tracer.comparable import SHARED
 from tracer.correlate.pieces import STAGES
 from tracer.digest import Digest, digest
 from tracer.errors import TracerError
@@ -122,7 +122,7 @@ def _heads(runs: list[Shown]) -> list[str]:
                 told.append(f"{side} {run.digest.name} has no completed exchange")
             if run.digest.reasons:
                 told.append(f"{side} {run.digest.name} is not trusted: {run.digest.reasons[0]}")
-    for name in CONDITIONS:
+    for name in SHARED:
         values = list(dict.fromkeys(run.digest.conditions.get(name) for run in runs))
         if len(values) > 1:
             which = f": {' against '.join(map(str, values))}" if name != "plan" else ""

@@ -131,7 +131,7 @@ def _require_comparable(
 ) -> None:
     """As :func:`tracer.comparable.require_comparable`, which tells what to do at a terminal."""
     try:
-        require_comparable(base, new, how.allow)
+        require_comparable(base, new, how.allow, how.types)
     except TracerError as error:
         raise TracerError(error.what, error.why, todo) from error
 
