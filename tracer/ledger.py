@@ -58,7 +58,7 @@ def balance(
         *_readers(events, correlation.reads),
         *_joins(meta, exchanges, correlation),
         _none("segments lost", "disk", len(damage), "; ".join(damage)),
-        *_unwatched(meta),
+        *_unwatched(meta, exchanges),
     ]
     return pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
 
@@ -317,15 +317,21 @@ def _joins(
     yield _none("negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum()))
 
 
-def _unwatched(meta: dict[str, Any]) -> Iterator[Line]:
-    absent = [row["target"] for row in meta.get("plan", []) if row["site"] == "absent"]
+def _unwatched(meta: dict[str, Any], exchanges: pd.DataFrame) -> Iterator[Line]:
+    plan = meta.get("plan", [])
+    unseen = [row["target"] for row in plan if row["site"] == "absent"]
+    ours_only = ("copy_to_user", "module_tracepoint") in {(r["point"], r["site"]) for r in plan}
+    foreign = (exchanges["channel"] == "getsockopt") & (exchanges["status"] == "ok")
+    foreign &= ~exchanges["name"].astype(str).str.startswith("msgchan")
+    if ours_only and foreign.any():
+        unseen.append(f"the copy of {foreign.sum()} getsockopts of others (--copy relay sees it)")
     yield Line(
         "not watched",
         "plan",
-        len(absent),
+        len(unseen),
         "declared",
-        len(absent),
+        len(unseen),
         0,
         True,
-        ", ".join(["io_uring", *absent]),
+        ", ".join(["io_uring", *unseen]),
     )

@@ -147,6 +147,18 @@ def test_the_relay_sees_handlers_that_are_not_ours(relay: Probes, tmp_path: Path
     assert gets["unexplained_ns"].eq(0).all()
 
 
+def test_copies_that_the_module_s_tracepoint_cannot_see_are_told(recorder: Recorder) -> None:
+    """The plan's own choice sees msgchan's answers only: of others the copy is in `handler`."""
+    subprocess.run(["iptables-legacy", "-L", "-n"], check=True, capture_output=True)
+    path = recorder.path / "iptables"
+    assert record_command(path, ["iptables-legacy", "-L", "-n"], probes=recorder.probes) == 0
+    run = recorder.opened(path, full=False)
+    gets = run.exchanges[run.exchanges["channel"] == "getsockopt"]
+    assert gets["copy_ns"].isna().all()
+    told = run.ledger.set_index("line").loc["not watched", "note"]
+    assert f"the copy of {len(gets)} getsockopts of others" in told
+
+
 def test_the_breakpoint_needs_no_module(breakpoint_probes: Probes, tmp_path: Path) -> None:
     """It sees where a copy begins and how large it is; the end stays unknown, and says so."""
     path = tmp_path / "iptables"
