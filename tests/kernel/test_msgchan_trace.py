@@ -71,10 +71,14 @@ def test_a_netlink_request_tells_its_stages() -> None:
         raw.ask(sock, raw.ECHO, b"abc", reply_size=5, token=2**63 + 1)
     who = {"token": 2**63 + 1, "channel": raw.NETLINK, "portid": sock_id(heard), "seq": 7}
     assert heard.of(os.getpid()) == [
-        ("request_received", {**who, "type": raw.REQUEST_TYPE, "size": 16 + 48 + 3}),
+        ("request_received", {**who, "type": raw.REQUEST_TYPE, "size": 16 + 48 + 3, **here()}),
         ("handler_done", {**who, "error": 0}),
-        ("reply_sent", {**who, "size": 40, "ret": 40}),
+        ("reply_sent", {**who, "size": 40, "ret": 40, **here()}),
     ]
+
+
+def here() -> dict[str, int]:
+    return {"netns": os.stat("/proc/self/ns/net").st_ino}
 
 
 def sock_id(heard: Listener) -> int:
@@ -86,7 +90,7 @@ def test_a_getsockopt_tells_its_stages() -> None:
         raw.getsockopt(sock, raw.SOCKOPT + 1, raw.request(raw.SOURCE, reply_size=9, token=5))
     who = {"token": 5, "channel": raw.GETSOCKOPT, "portid": 0, "seq": 0}
     assert heard.of(os.getpid()) == [
-        ("request_received", {**who, "type": raw.SOCKOPT + 1, "size": 48}),
+        ("request_received", {**who, "type": raw.SOCKOPT + 1, "size": 48, **here()}),
         ("handler_done", {**who, "error": 0}),
         ("copy_begin", {"token": 5, "size": 25}),
         ("copy_end", {"token": 5, "size": 25, "left": 0}),
