@@ -71,7 +71,7 @@ def peer_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Bloc
     queued[row] = 1
     block.columns["replies"] = queued
     block.columns["errno"] = _send_errno(events, requests)
-    block.columns["end_ns"] = np.where(end != NONE, end, events.take("end_ns", requests.call))
+    block.columns["end_ns"] = np.where(end != NONE, end, _sent(block, events, requests))
     block.status = np.where(
         block.columns["errno"] != 0, "error", np.where(read, "ok", "unanswered")
     ).astype(object)
@@ -98,6 +98,11 @@ def _begin(channel: str, events: Events, sends: Sends, requests: Requests) -> Bl
     block.match = agree(sends, entry, token, requests.handler >= 0)
     block.send = entry
     return block
+
+
+def _sent(block: Block, events: Events, requests: Requests) -> Ints:
+    """The end of what came to no queue: return of the send call, or the begin where it was lost."""
+    return last_seen(events.take("end_ns", requests.call), block.columns["start_ns"])
 
 
 def _outward(block: Block, events: Events, sends: Sends, requests: Requests) -> None:
@@ -184,9 +189,7 @@ def _ending(
     block.receive[exchange] = entry
     end = np.full(size, NONE, np.int64)
     end[exchange] = last_seen(way.queued[last], way.copied[last], returned, decoded)
-    block.columns["end_ns"] = np.where(
-        end != NONE, end, last_seen(events.take("end_ns", requests.call), block.columns["start_ns"])
-    )
+    block.columns["end_ns"] = np.where(end != NONE, end, _sent(block, events, requests))
     first = parts.number == 0
     reply = np.full(size, NONE, np.int64)
     reply[parts.request[first]] = way.returned[first]

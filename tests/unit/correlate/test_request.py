@@ -254,3 +254,149 @@ def test_a_peer_message_nobody_reads() -> None:
     scene.frames = lambda: frames  # type: ignore[method-assign]
     exchange = scene.play().only
     assert (exchange["status"], exchange["errno"]) == ("error", 111)
+
+
+def test_a_peer_message_whose_reader_alone_keeps_a_log() -> None:
+    scene = Scene()
+    peer_message(scene, send_end=60)
+    scene.log(1, 90, 200, seq=1, portid=200, tid=200, tgid=200)
+    exchange = scene.play().only
+    assert (exchange["decode_ns"], exchange["total_ns"]) == (40, 190)
+    assert (exchange["logged"], exchange["match"]) == (True, "none")
+    assert (exchange["replies"], exchange["copied_bytes"]) == (1, 32)
+
+
+def test_a_peer_message_that_lies_unread_ends_in_the_queue() -> None:
+    scene = Scene()
+    unicast = scene.call("netlink_unicast", 20, 90, seq=1, skb=1, direction=TO_PEER)
+    with scene.call("sendto", 10, 100), unicast:
+        scene.queue(40, 1, 1, portid=200)
+    exchange = scene.play().only
+    assert (exchange["status"], exchange["total_ns"]) == ("unanswered", 30)
+    assert exchange["unexplained_ns"] == 0
+
+
+def test_a_peer_message_whose_send_call_was_lost() -> None:
+    scene = Scene()
+    with scene.call("netlink_unicast", 20, 90, depth=1, seq=1, skb=1, direction=TO_PEER):
+        scene.queue(40, 1, 1, portid=200, depth=2)
+    scene.receive(100, (110, 130), 160, 1, seq=1, portid=200, tid=200, tgid=200)
+    exchange = scene.play().only
+    assert stages_of(exchange) == {
+        "reply": 20, "queue": 60, "wake": 10, "copy": 20, "recv_exit": 30, "unexplained": 0,
+    }  # fmt: skip
+    assert exchange["status"] == "ok"
+
+
+def test_a_peer_message_of_which_only_the_unicast_is_left() -> None:
+    scene = Scene()
+    scene.span("netlink_unicast", 20, 90, depth=1, seq=1, skb=1, direction=TO_PEER)
+    exchange = scene.play().only
+    assert (exchange["start_ns"], exchange["total_ns"]) == (20, 0)
+    assert exchange["status"] == "unanswered"
+
+
+def test_what_comes_after_the_first_answer_is_counted_but_no_part_of_the_way() -> None:
+    scene = Scene()
+    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+        scene.span("msgchan_handler", 30, 60, seq=1)
+        scene.reply(70, 80, 90, seq=1, skb=1)
+        scene.reply(100, 110, 120, seq=1, skb=2)
+    scene.receive(300, (310, 320), 330, 1, seq=1)
+    scene.receive(400, (410, 420), 450, 2, seq=1)
+    exchange = scene.play(seed=1).only
+    assert (exchange["total_ns"], exchange["replies"], exchange["copied_bytes"]) == (320, 2, 64)
+    assert (exchange["copy_ns"], exchange["status"]) == (10, "ok")
+
+
+def request(scene: Scene, *, ret: int = 64, **fields: int) -> None:
+    """A request that the handler sees and nobody answers."""
+    with scene.call("sendto", 10, 200, ret=ret), scene.to_kernel(20, 190, seq=1, **fields):
+        scene.span("netlink_rcv_skb", 30, seq=1)
+
+
+def test_what_expects_no_answer_ends_with_its_send_call() -> None:
+    scene = Scene()
+    request(scene)
+    exchange = scene.play().only
+    assert (exchange["status"], exchange["errno"]) == ("ok", 0)
+    assert (exchange["total_ns"], exchange["unexplained_ns"]) == (190, 170)
+
+
+def test_an_acknowledgement_that_never_comes() -> None:
+    scene = Scene()
+    request(scene, flags=NLM_F_ACK)
+    assert scene.play().only["status"] == "unanswered"
+
+
+def test_a_send_call_that_fails_is_an_error() -> None:
+    scene = Scene()
+    request(scene, ret=-105)
+    exchange = scene.play().only
+    assert (exchange["status"], exchange["errno"]) == ("error", 105)
+
+
+def test_a_dump_that_queues_nothing_is_unanswered() -> None:
+    scene = Scene()
+    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+        scene.span("netlink_dump", 40, 90, seq=1)
+    assert scene.play().only["status"] == "unanswered"
+
+
+def test_what_a_handler_returns_is_the_error_of_a_request_without_answer() -> None:
+    scene = Scene()
+    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+        scene.span("msgchan_handler", 30, 60, seq=1, ret=-22)
+    exchange = scene.play().only
+    assert (exchange["status"], exchange["errno"]) == ("error", 22)
+
+
+def test_a_message_to_another_socket_is_no_answer() -> None:
+    """What a handler sends to a listener leaves a request that expects nothing complete."""
+    scene = Scene()
+    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+        scene.span("netlink_unicast", 70, 90, seq=1, skb=1, direction=2, portid=777)
+    assert scene.play().only["status"] == "ok"
+
+
+@pytest.mark.parametrize("send_call", [True, False])
+def test_an_answer_that_did_not_reach_the_queue_was_expected(send_call: bool) -> None:
+    scene = Scene()
+    with scene.to_kernel(20, 190, seq=1, depth=1):
+        scene.span("netlink_unicast", 70, 90, seq=1, skb=1, direction=2, ret=-11, depth=2)
+    if send_call:
+        scene.span("sendto", 10, 200, depth=0)
+    assert scene.play().only["status"] == "unanswered"
+
+
+def test_an_answer_whose_unicast_was_lost_was_expected() -> None:
+    scene = Scene()
+    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+        scene.queue(80, 1, 1)
+    assert scene.play().only["status"] == "unanswered"
+
+
+def test_the_token_of_a_request_without_handler_is_the_logs() -> None:
+    scene = Scene()
+    scene.log(0, 0, 210, seq=1, token=7)
+    request(scene)
+    exchange = scene.play().only
+    assert (exchange["token"], exchange["match"]) == (7, "exact")
+
+
+def test_the_token_of_a_request_that_nobody_knows_is_0() -> None:
+    scene = Scene()
+    request(scene)
+    exchange = scene.play().only
+    assert (exchange["token"], exchange["match"], exchange["logged"]) == (0, "none", False)
+
+
+def test_a_request_of_which_only_the_receive_was_logged() -> None:
+    scene = Scene()
+    scene.log(1, 290, 350, seq=1)
+    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+        scene.reply(70, 80, 90, seq=1, skb=1)
+    scene.receive(300, (310, 320), 330, 1, seq=1)
+    exchange = scene.play().only
+    assert (exchange["logged"], exchange["decode_ns"]) == (True, 20)
+    assert exchange["status"] == "unmatched_kernel"
