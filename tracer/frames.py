@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracer.correlate.columns import NONE, latest, take
+from tracer.correlate.columns import NONE, latest, names, take
 from tracer.correlate.exchanges import Correlation, correlate
 from tracer.ledger import balance
 from tracer.recording import Recording, open_recording
@@ -241,7 +241,7 @@ copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
             tasks["start_ns"].to_numpy(),
         )
         row = take(np.arange(known.size), found)
-        return pd.Categorical(
+        return names(
             np.append(tasks["comm"].to_numpy(object), "")[np.where(row == NONE, known.size, row)]
         )
 

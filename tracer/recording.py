@@ -33,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracer.errors import TracerError
+from tracer.event import POINTS
 
 SCHEMA_VERSION = 1
 KINDS = ("events", "sends", "tasks")
@@ -397,8 +398,8 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
     """Open a recording made on any host; needs neither BCC nor root nor Linux.
 
     Segments that cannot be read are left out and named in ``damage``. Raises
-    `TracerError` for a missing directory, one that is no recording, a newer
-    schema, and a missing or wrongly typed column.
+    `TracerError` for a missing directory, one that is no recording or must not be read,
+    a newer schema, a missing or wrongly typed column, and a point not known here.
     """
     root = Path(path)
     meta = _read_meta(root)
@@ -413,21 +414,37 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
             if declared != table.num_rows:
                 damage.append(f"{kind}: {table.num_rows} rows found, {declared} were written")
         frames[kind] = table.to_pandas(split_blocks=True, self_destruct=True)
+    frames["events"]["point"] = _known(frames["events"]["point"], root)
     return Recording(root, meta, frames["events"], frames["sends"], frames["tasks"], damage)
+
+
+def _known(points: pd.Series[Any], root: Path) -> pd.Series[Any]:
+    """The points, their categories strings even where there is none."""
+    unknown = sorted(set(points.cat.categories) - set(POINTS))
+    if unknown:
+        raise TracerError(
+            f"cannot open the recording {root}",
+            f"its events name the point {unknown[0]}, which this tracer does not know",
+            "upgrade tracer",
+        )
+    return points.cat.rename_categories(points.cat.categories.astype("str"))
 
 
 def _read_meta(root: Path) -> dict[str, Any]:
     what = f"cannot open the recording {root}"
-    if not root.is_dir():
-        why = "it is not a directory" if root.exists() else "there is no such directory"
-        raise TracerError(what, why, "give the directory that `tracer record -o` wrote")
+    todo = "give the directory that `tracer record -o` wrote"
     try:
+        if not root.is_dir():
+            why = "it is not a directory" if root.exists() else "there is no such directory"
+            raise TracerError(what, why, todo)
         meta = json.loads((root / META_NAME).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TracerError(
-            what, f"it has no {META_NAME}", "give the directory that `tracer record -o` wrote"
-        ) from None
-    except (OSError, ValueError) as error:
+        raise TracerError(what, f"it has no {META_NAME}", todo) from None
+    except PermissionError as error:
+        raise TracerError(what, "you may not read it", "make it readable to you") from error
+    except OSError as error:
+        raise TracerError(what, os.strerror(error.errno or 0), todo) from error
+    except ValueError as error:
         raise TracerError(what, f"{META_NAME} cannot be read ({error})", "record again") from error
     version = meta.get("schema") if isinstance(meta, dict) else None
     if not isinstance(version, int) or version < 1 or not isinstance(meta.get("clean"), bool):
@@ -454,7 +471,7 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
             damage.append(f"{kind}: segments {following} to {first - 1} are missing")
         try:
             tables.append(_read_segment(file, kind))
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             damage.append(f"{kind}/{file.name}: segment lost, it cannot be read ({reason})")
             if last > first:

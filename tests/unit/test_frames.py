@@ -20,6 +20,7 @@ from tracer.errors import TracerError
 from tracer.event import POINTS
 from tracer.frames import Run
 from tracer.ledger import COLUMNS
+from tracer.recording import RecordingWriter
 
 EVENTS = {
     "start_ns": "int64", "end_ns": "int64", "point": "category", "kind": "uint8",
@@ -96,6 +97,28 @@ def test_columns_and_types(run: Run) -> None:
     assert dtypes(run.exchanges) == EXCHANGES
     assert dtypes(run.stages) == STAGE_ROWS
     assert tuple(run.ledger.columns) == COLUMNS
+
+
+def test_an_empty_recording_has_the_same_types(tmp_path: Path) -> None:
+    RecordingWriter(tmp_path / "run", {}).close({})
+    empty = tracer.load(tmp_path / "run")
+    assert dtypes(empty.events) == EVENTS
+    assert dtypes(empty.sends) == SENDS
+    assert dtypes(empty.exchanges) == EXCHANGES
+    assert dtypes(empty.stages) == STAGE_ROWS
+
+
+@pytest.mark.parametrize("frame", ["events", "exchanges", "stages"])
+def test_categories_of_an_empty_recording_are_strings_too(
+    run: Run, frame: str, tmp_path: Path
+) -> None:
+    RecordingWriter(tmp_path / "run", {}).close({})
+    empty = getattr(tracer.load(tmp_path / "run"), frame)
+    found = {name: column.cat.categories.dtype for name, column in empty.items()
+             if isinstance(column.dtype, pd.CategoricalDtype)}  # fmt: skip
+    full = getattr(run, frame)
+    assert found
+    assert found == {name: full[name].cat.categories.dtype for name in found}
 
 
 def test_categories(run: Run) -> None:

@@ -388,3 +388,42 @@ def test_a_point_stored_as_plain_strings_is_as_good(tmp_path: Path) -> None:
         lambda t: t.set_column(place, "point", t["point"].cast(pa.string())),
     )
     assert set(open_recording(tmp_path / "run").events["point"]) == {"netlink_unicast"}
+
+
+def test_a_point_that_a_newer_tracer_recorded(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "run", META)
+    writer.append(events=events(23, points=("netlink_unicast", "netlink_newer")))
+    writer.close({})
+    with pytest.raises(TracerError, match=r"name the point netlink_newer, .*; upgrade tracer"):
+        open_recording(tmp_path / "run")
+
+
+def test_a_name_in_the_footer_that_is_no_text_any_more(tmp_path: Path) -> None:
+    write(tmp_path / "run", close=False)
+    segment = tmp_path / "run/events/000001.parquet"
+    content = segment.read_bytes()
+    assert content.count(b"portid") > 1
+    segment.write_bytes(content.replace(b"portid", b"porti\xed"))
+    opened = open_recording(tmp_path / "run")
+    assert len(opened.events) == 30
+    assert any(line.startswith("events/000001.parquet: segment lost") for line in opened.damage)
+
+
+def test_a_recording_that_must_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "run")
+
+    def refuse(*_args: object, **_kwargs: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    # First its own mode, then that of a directory above it.
+    for step in ("read_text", "is_dir"):
+        monkeypatch.setattr(Path, step, refuse)
+        with pytest.raises(TracerError, match=r"you may not read it; make it readable to you$"):
+            open_recording(tmp_path / "run")
+
+
+def test_a_name_too_long_for_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(
+        TracerError, match=r"cannot open the recording .*: File name too long; give"
+    ):
+        open_recording(tmp_path / ("n" * 300))

@@ -70,6 +70,11 @@ def codes_of(points: pd.Series[Any]) -> Ints:
     return np.asarray(table[categorical.codes.to_numpy()], np.int64)
 
 
+def names(values: npt.NDArray[np.object_]) -> pd.Categorical:
+    """Names as a categorical of strings, whether there are any or not."""
+    return pd.Categorical(pd.Series(values, dtype="str"))
+
+
 def events_of(frame: pd.DataFrame) -> Events:
     """Sort the ``events`` of a recording and find what encloses what."""
     columns = {

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tracer.correlate.columns import NONE, Events, events_of, latest, take
+from tracer.correlate.columns import NONE, Events, events_of, latest, names, take
 from tracer.correlate.names import netlink_names, sockopt_names
 from tracer.correlate.netlink import Answers, Reads, answers_of, reads_of, receive_entries
 from tracer.correlate.notify import notify_exchanges
@@ -132,15 +132,15 @@ def _names(blocks: list[Block], meta: dict[str, Any]) -> list[npt.NDArray[np.obj
     parameters = (meta.get("module") or {}).get("parameters", {})
     base = int(parameters.get("sockopt_base", 10128))
     protocols = int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))
-    names = []
+    told = []
     for block in blocks:
         optname = block.column("optname")
         by_type = netlink_names(block.column("proto"), block.column("msg_type"), *protocols)
-        names.append(np.where(optname != NONE, sockopt_names(optname, base), by_type))
-    return names
+        told.append(np.where(optname != NONE, sockopt_names(optname, base), by_type))
+    return told
 
 
-def _frame(blocks: list[Block], names: list[npt.NDArray[np.object_]]) -> pd.DataFrame:
+def _frame(blocks: list[Block], told: list[npt.NDArray[np.object_]]) -> pd.DataFrame:
     columns: dict[str, Any] = {"channel": np.concatenate([_channels(b) for b in blocks])}
     for name in INTEGERS:
         columns[name] = np.concatenate([block.column(name) for block in blocks])
@@ -156,7 +156,7 @@ def _frame(blocks: list[Block], names: list[npt.NDArray[np.object_]]) -> pd.Data
     frame["match"] = pd.Categorical(
         np.concatenate([block.match for block in blocks]), categories=MATCHES
     )
-    frame["name"] = pd.Categorical(np.concatenate(names))
+    frame["name"] = names(np.concatenate(told))
     frame["logged"] = np.concatenate([(b.send >= 0) | (b.receive >= 0) for b in blocks])
     frame["total_ns"] = frame["end_ns"] - frame["start_ns"]
     return frame.drop(columns="end_ns")
@@ -251,5 +251,5 @@ def _comm(exchanges: pd.DataFrame, tasks: pd.DataFrame) -> pd.Categorical:
     found = take(rows, latest(tid, start, known, at))
     leader = take(rows, latest(tgid, start, known, at))
     row = np.where(found >= 0, found, leader)
-    names = np.append(tasks["comm"].to_numpy(object), "")
-    return pd.Categorical(names[row])
+    comms = np.append(tasks["comm"].to_numpy(object), "")
+    return names(comms[row])

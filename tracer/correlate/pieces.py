@@ -84,7 +84,7 @@ class Pieces:
         """``run.stages``: exchange, stage, occurrence, start_ns, dur_ns (ns), in path order.
 
         A stage whose end lies before its start (clocks of two CPUs disagreeing) has a
-        negative ``dur_ns`` here; :func:`tracer.correlate.exchanges.assemble` takes it out.
+        negative ``dur_ns`` here; ``tracer.correlate.exchanges`` takes it out.
         """
         if self._parts:
             stage = np.concatenate(
