@@ -133,7 +133,7 @@ def heatmap(run: Run) -> Drawing:
         )
         limits = _limits(shown)
         starts = [t.exchanges["start_ns"].to_numpy(np.int64) for t in shown]
-        first = min(int(s.min()) for s in starts)
+        first = int(run.exchanges["start_ns"].min())
         edges = time_edges(run.exchanges, 144)
         unit, scale = axis_unit(edges[-1])
         across = edges / scale

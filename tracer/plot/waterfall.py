@@ -99,17 +99,18 @@ def exchange(run: Run, row: int) -> Drawing:
 
 def _panels(panels: list[tuple[str, str, list[Piece]]], what: str) -> Drawing:
     """The panels in two columns, or in one if there is one."""
+    heads = "; ".join(f"{title}, {told}" for title, told, _found in panels)
     panels = [panel for panel in panels if panel[2]]
     with styled():
         if not panels:
-            return nothing(PANEL, "no exchange was completed")
+            return nothing(PANEL, heads or "no exchange was completed")
         pairs = [panels[i : i + 2] for i in range(0, len(panels), 2)]
         heights = [max(_height(panel[2]) for panel in pair) for pair in pairs]
         columns = 1 if len(panels) == 1 else 2
         drawing = sheet(
             columns * PANEL + (columns - 1) * _GAP,
             sum(heights) + _GAP / 2 * (len(pairs) - 1),
-            f"{what}: " + "; ".join(f"{title}, {told}" for title, told, _found in panels),
+            f"{what}: {heads}",
         )
         for pair, top in zip(pairs, stacked(heights, _GAP / 2, 0), strict=True):
             for column, (title, told, found) in enumerate(pair):

@@ -8,6 +8,7 @@ whatever comes from a recording.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from markupsafe import Markup
 from tracer.correlate.pieces import STAGES
 from tracer.errors import TracerError
 from tracer.report import tables
-from tracer.report.slowest import slowest_table
+from tracer.report.slowest import program, slowest_table
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -40,6 +41,7 @@ class Slow(NamedTuple):
 
     row: int
     of: Any
+    program: str
     bars: list[Bar]
 
 
@@ -63,7 +65,8 @@ def write_page(run: Run, path: Path) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be none, nor a directory that could hold it
+            part.unlink()
         raise TracerError(
             f"cannot write the report {path}",
             os.strerror(error.errno or 0),
@@ -167,7 +170,12 @@ def _slowest(run: Run) -> list[Slow]:
     from tracer.plot.waterfall import pieces
 
     return [
-        Slow(int(found.Index), found, _bars(pieces(run, int(found.Index)), int(found.total_ns)))
+        Slow(
+            int(found.Index),
+            found,
+            program(found.comm, found.tid),
+            _bars(pieces(run, int(found.Index)), int(found.total_ns)),
+        )
         for found in slowest_table(run.exchanges).itertuples()
     ]
 

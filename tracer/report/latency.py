@@ -39,9 +39,12 @@ def moved_bytes(exchanges: pd.DataFrame) -> Ints:
 
 
 def time_edges(exchanges: pd.DataFrame, parts: int) -> Floats:
-    """The time in which settled exchanges began in equal parts: ns since the first did."""
-    begun = settled(exchanges)["start_ns"]
-    return np.linspace(0, max(int(begun.max() - begun.min()), 1), parts + 1)
+    """The time until the last settled exchange began in equal parts: ns since the first of all.
+
+    Of all, settled or not, as in :func:`tracer.report.slowest.slowest_table`.
+    """
+    last = settled(exchanges)["start_ns"].max()
+    return np.linspace(0, max(int(last - exchanges["start_ns"].min()), 1), parts + 1)
 
 
 def distribution_table(exchanges: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +75,7 @@ def time_table(exchanges: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
     if len(found):
         edges = time_edges(exchanges, parts)
-        since = found["start_ns"].to_numpy(np.int64) - int(found["start_ns"].min())
+        since = found["start_ns"].to_numpy(np.int64) - int(exchanges["start_ns"].min())
         part = (np.searchsorted(edges, since, side="right") - 1).clip(0, parts - 1)
         keys = [found["channel"].astype(str), part]
         for (channel, here), group in found.groupby(keys):

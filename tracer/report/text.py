@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tracer.report import tables
 from tracer.report.latency import distribution_table, size_latency_table, time_table
-from tracer.report.slowest import slowest_table
+from tracer.report.slowest import program, slowest_table
 from tracer.report.units import axis_unit, step_text, time_text
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _sizes(exchanges: pd.DataFrame, console: Console) -> None:
     for name in ("channel", "name"):
         table.add_column(name, overflow="fold")
     table.add_column("of", no_wrap=True)
-    for column in ("count", "p50", "p99", "max", "total", "messages/s"):
+    for column in ("count", "p50", "p99", "max", "total", "exchanges/s"):
         table.add_column(column, justify="right", no_wrap=True)
     before = None
     for row in found.itertuples():
@@ -196,7 +196,7 @@ def _slowest(exchanges: pd.DataFrame, console: Console) -> None:
     for number, row in found.iterrows():
         table.add_row(
             f"{number}", f"{row['since_ns'] / 1e6:,.3f}", f"{row['total_ns']:,}",
-            str(row["status"]), escape(f"{row['comm']} {row['tid']}"),
+            str(row["status"]), escape(program(row["comm"], row["tid"])),
             escape(f"{row['channel']}, {row['name']}\n{_shares(row)}"),
         )  # fmt: skip
     show(console, table)

@@ -59,6 +59,16 @@ def test_every_exchange_is_in_the_heat_map() -> None:
         assert inside.any(axis=1).all()
 
 
+def test_the_heat_map_begins_with_the_first_exchange_of_all() -> None:
+    """As the slowest exchanges' ``since_ns``: one moment has one time in a report."""
+    frame = exchanges(5, "netlink", "x", NETLINK)
+    frame.loc[:2, "status"] = "unanswered"
+    axes = next(a for a in plot.heatmap(staged(frame)).axes if a.get_yscale() == "log")
+    begun = min(patch.get_path().vertices[:, 0].min() for patch in axes.patches)
+    assert axes.get_xlim() == (0, 4)  # ms
+    assert 2.9 < begun <= 3
+
+
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 6, 7, 23, 1009, 1_000_003])
 def test_steps_of_colour_rise(most: int) -> None:
     steps = _steps(most)

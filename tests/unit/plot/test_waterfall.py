@@ -84,6 +84,11 @@ def test_nothing_to_draw_is_said() -> None:
     assert texts(plot.waterfall(empty())) == ["no exchange was completed"]
 
 
+def test_an_exchange_without_stages_or_length_is_named() -> None:
+    run = staged(exchanges(1, "netlink", "x", {}, status="unmatched_user"))
+    assert texts(plot.exchange(run, 0)) == ["netlink · x, exchange 0, unmatched_user: 0 ns"]
+
+
 def test_colours_are_fixed() -> None:
     svg = plot.waterfall(staged()).svg()
     for stage in (*NETLINK, *GET):

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from page_reader import Reader
-from plot_doubles import MARKUP, crowded, empty, staged
+from plot_doubles import MARKUP, NOTIFY, crowded, empty, staged
+from report_doubles import exchanges
 
 from tracer.cli import main
 from tracer.cli import report as cli
@@ -165,6 +166,13 @@ def test_exchanges_none_of_which_was_completed() -> None:
     read = Reader(page(staged(frame)))
     assert "No exchange was completed." in read.text
     assert "unanswered 101" in read.text
+    assert {row[0] for row in read.rows("sizes") if row[0]} == {"netlink", "getsockopt"}
+
+
+def test_a_notification_that_nobody_read_names_no_program() -> None:
+    unread = {"status": "unanswered", "comm": "", "tid": pd.array([pd.NA] * 3, "Int64")}
+    made = staged(exchanges(3, "notify", "msgchan icmp", NOTIFY, **unread))
+    assert [row[2] for row in Reader(page(made)).rows("slowest")] == ["unknown"] * 3
 
 
 def test_jupyter_shows_a_summary() -> None:
@@ -203,6 +211,14 @@ def test_the_command_tells_distrust(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(TracerError, match=r"cannot write the report .*No such file"):
         write_page(empty(), tmp_path / "nowhere" / "page.html")
+
+
+@pytest.mark.parametrize("place", ["file/page.html", "n" * 253])
+def test_a_place_that_holds_no_page(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(TracerError, match=r"cannot write the report .*(Not a dir|too long)"):
+        write_page(empty(), tmp_path / place)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_one_form_at_a_time() -> None:

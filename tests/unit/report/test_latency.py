@@ -16,6 +16,7 @@ from tracer.report.latency import (
     time_edges,
     time_table,
 )
+from tracer.report.slowest import slowest_table
 
 TABLES = (distribution_table, time_table, size_latency_table)
 
@@ -73,10 +74,15 @@ def test_a_part_without_exchange_has_no_row() -> None:
     ]  # fmt: skip
 
 
-def test_time_begins_with_the_first_settled_exchange() -> None:
+def test_time_begins_with_the_first_exchange_of_all_as_for_the_slowest() -> None:
     frame = exchanges(5, "netlink", "x", NETLINK)
     frame.loc[[0, 4], "status"] = "unanswered"
-    np.testing.assert_allclose(time_edges(frame, 2), [0, 1_000_000, 2_000_000])
+    np.testing.assert_allclose(time_edges(frame, 3), [0, 1_000_000, 2_000_000, 3_000_000])
+    parts = time_table(frame, 3)
+    since = slowest_table(frame)["since_ns"]
+    assert parts["from_ns"].tolist() == [1_000_000, 2_000_000]
+    assert parts["count"].tolist() == [1, 2]
+    assert since.sort_index().tolist() == [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000]
 
 
 def test_one_exchange_has_one_part() -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from page_reader import Reader
@@ -176,6 +177,13 @@ def test_colours_on_a_terminal_only() -> None:
 
 def test_losses_are_in_the_header() -> None:
     assert "events/000001.parquet: lost" in text(run(damage=["events/000001.parquet: lost"]))
+
+
+def test_a_notification_that_nobody_read_names_no_program() -> None:
+    unread = {"status": "unanswered", "comm": "", "tid": pd.array([pd.NA] * 3, "Int64")}
+    shown = text(run(frame=exchanges(3, "notify", "msgchan icmp", NETLINK, **unread)))
+    assert "NA" not in shown
+    assert "unanswered  unknown" in shown
 
 
 def test_an_empty_run() -> None:
