@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tracer.correlate.pieces import STAGES
+from tracer.report.units import printable
 
 COUNT = 20
 
 
 def program(comm: str, tid: Any) -> str:
     """``tracer 260``: a thread's name and number; who reads an unread notification is unknown."""
-    return "unknown" if pd.isna(tid) else f"{comm} {tid}".strip()
+    return "unknown" if pd.isna(tid) else printable(f"{comm} {tid}".strip())
 
 
 def slowest_table(exchanges: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:

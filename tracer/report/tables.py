@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracer.correlate.pieces import STAGES
+from tracer.report.units import printable
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -145,7 +146,7 @@ def facts(run: Run) -> dict[str, str]:
     counted = ", counts instructions" if clock.get("deterministic") else ""
     module = meta.get("module") or {}
     build = str(module.get("build_id") or module.get("srcversion") or "?")[:12]
-    return {
+    told = {
         "recording": str(run.path),
         "command": shlex.join(meta.get("command") or []),
         "host": str(meta.get("host", "?")),
@@ -158,6 +159,7 @@ def facts(run: Run) -> dict[str, str]:
         f"{len(run.exchanges):,} exchanges",
         "tracer": str(meta.get("tracer", "?")),
     }
+    return {name: printable(value) for name, value in told.items()}
 
 
 def groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How times and sizes are told in text and on axes: units, and steps that read well."""
+"""How times, sizes and names are told in text and on axes: units, and steps that read well."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil, floor, log2, log10
+
+
+def printable(text: str) -> str:
+    """``text`` with escapes for what no terminal or page may get: controls, bytes of no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def time_text(ns: float) -> str:

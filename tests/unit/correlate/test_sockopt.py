@@ -120,6 +120,20 @@ def test_an_error_is_that_of_the_call() -> None:
     assert (exchange["status"], exchange["errno"]) == ("error", 95)
 
 
+def test_the_call_has_the_last_word_on_the_error() -> None:
+    """What its handler left may become an error on the way out, and the other way round."""
+    scene = Scene()
+    with scene.call("getsockopt", 10, 270, ret=-14):
+        scene.span("nf_getsockopt", 40, 250, size=16, **OPTION)
+    with scene.call("getsockopt", 1010, 1270):
+        scene.span("nf_getsockopt", 1040, 1250, size=16, ret=-92, **OPTION)
+    scene.span("nf_getsockopt", 2040, 2250, depth=1, size=16, ret=-92, **OPTION)
+    exchanges = scene.play().exchanges
+    assert exchanges["errno"].tolist() == [14, 0, 92]
+    assert exchanges["status"].tolist() == ["error", "ok", "error"]
+    assert exchanges["token"].tolist() == [0, 0, 0]
+
+
 def test_threads_and_calls_do_not_mix() -> None:
     scene = Scene()
     for number in range(11):

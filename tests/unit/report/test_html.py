@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from page_reader import Reader
 from plot_doubles import MARKUP, NOTIFY, crowded, empty, staged
-from report_doubles import exchanges
+from report_doubles import META, exchanges
 
 from tracer.cli import main
 from tracer.cli import report as cli
@@ -167,6 +167,11 @@ def test_exchanges_none_of_which_was_completed() -> None:
     assert "No exchange was completed." in read.text
     assert "unanswered 101" in read.text
     assert {row[0] for row in read.rows("sizes") if row[0]} == {"netlink", "getsockopt"}
+
+
+def test_a_command_of_any_bytes_has_a_page(tmp_path: Path) -> None:
+    write_page(staged(meta=META | {"command": ["prog", "\udcff"]}), tmp_path / "page.html")
+    assert r"\udcff" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_notification_that_nobody_read_names_no_program() -> None:

@@ -8,7 +8,7 @@ import pytest
 from plot_doubles import empty, staged
 from report_doubles import GET, exchanges
 
-from tracer.report.slowest import slowest_table
+from tracer.report.slowest import program, slowest_table
 
 
 def test_the_slowest_come_first() -> None:
@@ -26,6 +26,19 @@ def test_it_says_where_most_of_the_time_went() -> None:
     assert {stage: found[f"{stage}_ns"] for stage in GET} == {s: 23 * ns for s, ns in GET.items()}
     assert pd.isna(found["queue_ns"])
     assert found["since_ns"] == 22_000_000
+
+
+@pytest.mark.parametrize(
+    ("comm", "tid", "told"),
+    [
+        ("a b", 7, "a b 7"),
+        ("", 7, "7"),
+        ("", pd.NA, "unknown"),
+        ("\x1b[31mred", 7, r"\x1b[31mred 7"),
+    ],
+)
+def test_a_program_is_named(comm: str, tid: int, told: str) -> None:
+    assert program(comm, tid) == told
 
 
 def test_unexplained_counts_as_a_stage() -> None:

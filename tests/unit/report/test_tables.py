@@ -5,9 +5,15 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from report_doubles import GET, NETLINK, exchanges, run, untrusted
+from report_doubles import GET, META, NETLINK, exchanges, run, untrusted
 
 from tracer.report import tables
+
+
+def test_what_a_program_is_called_cannot_take_the_terminal() -> None:
+    """An argument may be any bytes; those that are no text arrive as lone surrogates."""
+    told = tables.facts(run(meta=META | {"command": ["p\udcff", "\x1b[2J\n", "é…"]}))
+    assert told["command"] == r"'p\udcff' '\x1b[2J\n' 'é…'"
 
 
 def test_stages_are_in_the_order_of_the_path() -> None:
@@ -102,8 +108,44 @@ def test_losses_name_point_and_cause() -> None:
 
 
 def test_the_duration_spans_both_sides() -> None:
-    assert tables.duration_ns(run()) == 2_500_000_000
+    events = pd.DataFrame({"start_ns": [300, 200, 250], "end_ns": [800, 400, 900]})
+    sends = pd.DataFrame({"begin_ns": [150, 100], "end_ns": [160, 700]})
+    assert tables.duration_ns(run(events=events, sends=sends)) == 900 - 100
+    late = sends + 1000
+    assert tables.duration_ns(run(events=events, sends=late)) == 1700 - 200
+    assert tables.duration_ns(run(events=events.iloc[:0], sends=sends)) == 700 - 100
     assert tables.duration_ns(run(sends=run().sends.iloc[:0])) == 0
+
+
+def test_types_are_in_the_order_of_channels_the_most_time_first() -> None:
+    frame = pd.concat(
+        [
+            exchanges(2, "netlink", "a", NETLINK),
+            exchanges(3, "netlink", "b", NETLINK),
+            exchanges(1, "getsockopt", "c", GET),
+        ],
+        ignore_index=True,
+    )
+    assert [key for key, _group in tables.groups(frame)] == [
+        ("getsockopt", "c"), ("netlink", "b"), ("netlink", "a"),
+    ]  # fmt: skip
+
+
+def test_two_exchanges_have_a_rate() -> None:
+    found = tables.size_table(exchanges(2, "netlink", "x", NETLINK))
+    assert found["per_second"].tolist() == pytest.approx([2 / (0.001 + 400e-9)] * len(found))
+
+
+def test_distrust_without_a_line_is_said() -> None:
+    made = run()
+    made.trusted = False
+    assert tables.reasons(made) == ["no line of the ledger says why"]
+
+
+def test_the_header_tells_a_recordings_length_in_seconds() -> None:
+    assert tables.facts(run())["duration"] == "2.500 s"
+    sends = pd.DataFrame({"begin_ns": [0], "end_ns": [4_000 * 10**9]})
+    assert tables.facts(run(sends=sends))["duration"] == "4,000.000 s"
 
 
 def test_the_median_exchange_occurred() -> None:
