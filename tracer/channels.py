@@ -85,6 +85,7 @@ def _levels(run: Run, number: int, stages: Sequence[str], quantile: float) -> pd
     parts = []
     for channel, (name, column, headers) in _PAYLOADS.items():
         mine = settled[(settled["channel"] == channel) & (settled["name"] == name)]
+        mine = mine[mine[column] >= headers]  # what is shorter was refused
         columns = [f"{stage}_ns" for stage in stages] or ["total_ns"]
         parts.append(
             pd.DataFrame(

@@ -49,6 +49,14 @@ def table(levels: dict[int, tuple[int, int]], spread: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def test_what_is_too_short_for_its_headers_has_no_payload() -> None:
+    """The module refuses it, which is over soon, and settled: an error."""
+    refused = echoes("netlink", -60, 7, status="error")
+    found = by_payload([one(echoes("netlink", 0, 100), refused)])
+    assert found["payload_bytes"].tolist() == [0]
+    assert found["count"].tolist() == [3]
+
+
 def test_the_replicate_is_the_run() -> None:
     runs = [one(echoes("netlink", 16, ns)) for ns in (100, 900, 200)]
     (row,) = by_payload(runs).to_dict("records")

@@ -159,10 +159,9 @@ def _told(runs: list[Shown], key: Key) -> str:
     if base is None or new is None:
         side, count, p50 = ("new", counts[1], new) if base is None else ("base", counts[0], base)
         return f"only in {side}: p50 {time_text(p50 or 0)} of {count:,}"
-    return (
-        f"p50 {time_text(base)} of {counts[0]:,}, then {time_text(new)} of {counts[1]:,} "
-        f"({_share(base, new)})"
-    )
+    share = _share(base, new)
+    change = f" ({share})" if share else ""
+    return f"p50 {time_text(base)} of {counts[0]:,}, then {time_text(new)} of {counts[1]:,}{change}"
 
 
 def _share(base: float, new: float) -> str:

@@ -47,6 +47,12 @@ def test_medians_of_both_sides_and_the_change() -> None:
     assert "p50 10.2 µs of 101, then 9.69 µs of 101 (-5.0%)" in written
 
 
+def test_no_share_of_nothing_is_told() -> None:
+    nothing = echoes(**dict.fromkeys(NETLINK, 0))
+    assert "p50 0 ns of 101, then 10.2 µs of 101" in texts(plot.compare(nothing, echoes()))
+    assert "p50 0 ns of 101, then 0 ns of 101 (same)" in texts(plot.compare(nothing, nothing))
+
+
 def test_the_bars_are_the_medians() -> None:
     drawing = plot.compare(echoes(), echoes(handler=70))
     bars = bars_and_curves(drawing)[0]

@@ -91,6 +91,32 @@ def test_one_exchange_has_one_part() -> None:
     np.testing.assert_allclose(time_edges(frame, 2), [0, 0.5, 1])
 
 
+def test_quantiles_over_time_and_by_size_are_values_that_occurred() -> None:
+    frame = exchanges(200, "netlink", "x", NETLINK)
+    (part,) = time_table(frame, 1).to_dict("records")
+    assert [part[f"{q}_ns"] for q in ("p50", "p99", "max")] == [20_000, 39_600, 40_000]
+    (size,) = size_latency_table(frame).to_dict("records")
+    assert [size[f"{q}_ns"] for q in ("p10", "p50", "p90", "p99", "max")] == [
+        4_000, 20_000, 36_000, 39_600, 40_000,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "lines"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 1000], 8),  # as classes the small ones would be one
+        ([1, 2, 3, 4, 5, 6, 7, 8, 1000], 4),  # 1 to 2, 3 to 5, 6 to 8: each 2.4 times as large
+        ([2**n for n in range(16)], 8),
+    ],
+)
+def test_up_to_eight_sizes_stand_for_themselves(sizes: list[int], lines: int) -> None:
+    frame = exchanges(len(sizes), "netlink", "x", NETLINK)
+    frame = frame.assign(request_bytes=sizes, reply_bytes=0)
+    found = size_latency_table(frame)
+    assert len(found) == lines
+    assert (found["from_bytes"].min(), found["to_bytes"].max()) == (1, max(sizes))
+
+
 def test_few_sizes_stand_for_themselves() -> None:
     frame = exchanges(100, "netlink", "x", NETLINK)
     frame["reply_bytes"] = pd.array([28, 924] * 50, "Int64")

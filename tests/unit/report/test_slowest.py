@@ -41,6 +41,18 @@ def test_a_program_is_named(comm: str, tid: int, told: str) -> None:
     assert program(comm, tid) == told
 
 
+def test_each_row_is_told_of_itself() -> None:
+    found = slowest_table(exchanges(3, "getsockopt", "x", GET))
+    assert found["largest_ns"].tolist() == [120, 80, 40]
+    assert found["share"].tolist() == pytest.approx([0.4] * 3)
+    assert found["since_ns"].tolist() == [2_000_000, 1_000_000, 0]
+
+
+def test_what_took_no_time_has_no_share() -> None:
+    found = slowest_table(exchanges(1, "getsockopt", "x", {}))
+    assert found[["total_ns", "largest_ns", "share"]].iloc[0].tolist() == [0, 0, 0]
+
+
 def test_unexplained_counts_as_a_stage() -> None:
     frame = exchanges(1, "getsockopt", "x", GET, unexplained_ns=1009)
     assert slowest_table(frame.assign(total_ns=1109)).iloc[0]["largest"] == "unexplained"
