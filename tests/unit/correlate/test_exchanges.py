@@ -34,7 +34,21 @@ def test_a_log_without_events() -> None:
     assert played.exchanges["token"].tolist() == [9, 0]
     assert played.exchanges["errno"].tolist() == [0, 22]
     assert played.exchanges["logged"].all()
+    send, call = (row for _n, row in played.exchanges.iterrows())
+    assert send[["proto", "portid", "seq", "msg_type", "request_bytes"]].tolist() == [
+        30, 100, 3, 0x10, 64,
+    ]  # fmt: skip
+    assert (call["optname"], call["name"]) == (10129, "msgchan request")
+    assert pd.isna(send["optname"])
+    assert call[["proto", "portid", "seq", "msg_type"]].isna().all()
     assert played.unread == 1
+
+
+@pytest.mark.parametrize(("size", "unread"), [(0, 0), (1, 1)])
+def test_a_logged_receive_that_got_nothing_need_not_be_seen(size: int, unread: int) -> None:
+    scene = Scene()
+    scene.log(1, 160, 190, seq=3, size=size)
+    assert scene.play().unread == unread
 
 
 def test_events_without_a_log() -> None:
