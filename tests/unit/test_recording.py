@@ -427,3 +427,39 @@ def test_a_name_too_long_for_a_directory(tmp_path: Path) -> None:
         TracerError, match=r"cannot open the recording .*: File name too long; give"
     ):
         open_recording(tmp_path / ("n" * 300))
+
+
+def test_a_discarded_recording_gives_its_directory_back(tmp_path: Path) -> None:
+    RecordingWriter(tmp_path / "run", META).discard()
+    assert list((tmp_path / "run").iterdir()) == []
+    write(tmp_path / "run")
+
+
+def test_what_was_recorded_is_not_discarded(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "run", META)
+    writer.append(events=events(23))
+    writer.flush()
+    writer.discard()
+    assert len(open_recording(tmp_path / "run").events) == 23
+
+
+def test_every_file_and_its_name_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that loses power keeps the segments that were written before."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(number: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+        sync(number)
+
+    monkeypatch.setattr(recording.os, "fsync", note)
+    root = tmp_path.resolve() / "run"
+    writer = RecordingWriter(root, META)
+    writer.append(events=events(23))
+    writer.flush()
+    assert synced == [
+        f"{root}/meta.json.part", f"{root}", f"{root}/events/000000.parquet.part",
+        f"{root}/events",
+    ]  # fmt: skip

@@ -14,7 +14,10 @@ from tracer.report import units
         (0, "0 ns"),
         (999, "999 ns"),
         (1000, "1.00 µs"),
+        (9_994, "9.99 µs"),
+        (9_995, "10.0 µs"),
         (52_620, "52.6 µs"),
+        (99_949, "99.9 µs"),
         (118_691, "119 µs"),
         (99_960, "100 µs"),
         (999_499, "999 µs"),
@@ -37,6 +40,46 @@ def test_a_log_axis_has_a_few_labels(low: float, high: float) -> None:
     assert len(units.log_ticks(*limits, 4)[0]) <= 4
     assert not set(major) & set(minor)
     assert all(limits[0] <= tick <= limits[1] for tick in major + minor)
+
+
+@pytest.mark.parametrize(
+    ("ns", "unit"),
+    [
+        (0, ("ns", 1)),
+        (1999, ("ns", 1)),
+        (2000, ("µs", 1e3)),
+        (2e6 - 1, ("µs", 1e3)),
+        (2e6, ("ms", 1e6)),
+        (2e9, ("s", 1e9)),
+        (7.2e12, ("s", 1e9)),
+    ],
+)
+def test_an_axis_has_a_unit_of_which_there_are_two(ns: float, unit: tuple[str, float]) -> None:
+    assert units.axis_unit(ns) == unit
+
+
+def test_a_log_axis_shows_a_little_more_than_the_values() -> None:
+    assert units.log_span(1, 10**10) == pytest.approx((10**-0.4, 10**10.4))
+    assert units.log_span(100, 100) == pytest.approx((10**1.75, 10**2.25))  # half a decade
+
+
+def test_the_unlabelled_ticks_are_the_other_steps() -> None:
+    major, minor = units.log_ticks(90, 1100)
+    assert major == [100, 200, 500, 1000]
+    assert minor == [90, 300, 400, 600, 700, 800, 900]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a é µ…", "a é µ…"),
+        ("a\tb\n", r"a\tb\n"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_what_cannot_be_printed_is_escaped(text: str, told: str) -> None:
+    assert units.printable(text) == told
 
 
 def test_labels_of_ticks() -> None:
