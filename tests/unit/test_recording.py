@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -463,3 +464,40 @@ def test_every_file_and_its_name_are_synced(
         f"{root}/meta.json.part", f"{root}", f"{root}/events/000000.parquet.part",
         f"{root}/events",
     ]  # fmt: skip
+
+
+def no_merge(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """From now on the file that a merge writes fails with ``code``."""
+    write_parquet = recording._write_parquet
+
+    def fail(target: Path, *rest: Any) -> None:
+        if "-" in target.name:
+            raise OSError(code, os.strerror(code))
+        write_parquet(target, *rest)
+
+    monkeypatch.setattr(recording, "_write_parquet", fail)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_segments_stay_where_there_is_no_room_to_merge_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    no_merge(monkeypatch, code)
+    write(tmp_path / "run")
+    assert files(tmp_path / "run") == [f"00000{n}.parquet" for n in range(3)]
+    opened = open_recording(tmp_path / "run")
+    assert (len(opened.events), opened.damage, opened.meta["clean"]) == (131, [], True)
+
+
+def test_a_merge_that_fails_otherwise_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_merge(monkeypatch, errno.EIO)
+    with pytest.raises(TracerError, match="Input/output error"):
+        write(tmp_path / "run")
+    assert len(open_recording(tmp_path / "run").events) == 131
+
+
+def test_directories_above_are_made(tmp_path: Path) -> None:
+    write(tmp_path / "some" / "where" / "run")
+    assert len(open_recording(tmp_path / "some" / "where" / "run").events) == 131

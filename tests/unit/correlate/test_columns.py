@@ -167,3 +167,12 @@ def test_no_events() -> None:
     assert events.take("start_ns", np.array([NONE])).tolist() == [NONE]
     with pytest.raises(AttributeError, match="no_such_column"):
         _ = events.no_such_column
+
+
+def test_the_idle_tasks_of_all_cpus_are_threads_of_their_own() -> None:
+    scene = Scene()
+    for number in range(5):
+        scene.span("sendto", number, tid=0, cpu=number)
+        scene.span("sendto", number, tid=number + 1, cpu=number)
+    events = events_of(scene.frames()["events"])
+    assert len(np.unique(events.thread)) == 10
