@@ -252,6 +252,14 @@ def test_a_stop_between_merge_and_removal_counts_nothing_twice(tmp_path: Path) -
     assert len(opened.damage) == 1
 
 
+def test_a_merged_file_that_cannot_be_read_leaves_its_segments(tmp_path: Path) -> None:
+    write(tmp_path / "run", close=False)
+    (tmp_path / "run/events/000000-000002.parquet").write_bytes(b"PAR1")
+    opened = open_recording(tmp_path / "run")
+    assert opened.events["start_ns"].tolist() == [n * 1000 for n in range(131)]
+    assert any(line.startswith("events/000000-000002.parquet: seg") for line in opened.damage)
+
+
 FULL_DISK = """if True:
     import resource, sys
     from tests.unit.test_recording import META, events

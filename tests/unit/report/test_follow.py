@@ -44,6 +44,15 @@ def test_unsettled_exchanges_are_not_usual() -> None:
         follow(run, 1009)
 
 
+def test_a_stage_that_came_twice_began_when_it_first_did() -> None:
+    run = staged()
+    again = run.stages[(run.stages["exchange"] == 0) & (run.stages["stage"] == "copy")]
+    run.stages = pd.concat([run.stages, again.assign(occurrence=1, start_ns=1_000_900)])
+    table = follow(run, 0)
+    assert table.loc["copy", "since_ns"] == 10 + 20 + 5 + 50 + 15 + 40 + 30
+    assert table.loc["total", "since_ns"] == 0
+
+
 def test_what_was_seen_lies_within_the_exchange() -> None:
     run = load(RECORDING)
     one = run.exchanges.iloc[5]
