@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from tracer.cli.progress import note
-from tracer.export import atomically, perfetto, table
+from tracer.export import perfetto, table
 from tracer.frames import load
+from tracer.output import write_whole
 from tracer.report.tables import reasons
 
 FORMATS = ("perfetto", "csv", "parquet")
@@ -43,12 +44,12 @@ def command(ctx: click.Context, directory: Path, form: str, output: Path) -> Non
     run = load(directory)
     if form == "perfetto":
         counts: dict[str, int] = {}
-        atomically(output, lambda part: counts.update(perfetto.write(run, part)))
+        write_whole(output, lambda part: counts.update(perfetto.write(run, part)))
         told = ", ".join(f"{what} {count:,}" for what, count in counts.items())
         note(f"{output}: {told}")
     else:
         write = table.write_csv if form == "csv" else table.write_parquet
-        atomically(output, lambda part: write(run, part))
+        write_whole(output, lambda part: write(run, part))
         note(f"{output}: {len(run.exchanges):,} exchanges")
     if not run.trusted:
         for reason in reasons(run):

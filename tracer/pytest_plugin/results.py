@@ -8,9 +8,7 @@ virtual machine or in workers; so it computes nothing and needs no pandas.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 
 from tracer import __version__
 from tracer.errors import TracerError
+from tracer.output import write_whole
 from tracer.pytest_plugin.outcome import INCONCLUSIVE, Checks, carried
 
 SCHEMA = 1
@@ -166,13 +165,9 @@ def _write(path: Path, text: str, todo: str) -> None:
 
     Raises :class:`TracerError`, which ends with ``todo``, for what the system refuses.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        os.replace(part, path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        why = f"{error.strerror or error} ({error.filename})"
+        why = f"{error.strerror} ({error.filename})"
         raise TracerError(f"cannot write {path}", why, todo) from error
+    write_whole(path, lambda part: part.write_text(text), todo)

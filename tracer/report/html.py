@@ -7,8 +7,6 @@ whatever comes from a recording.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tracer.correlate.pieces import STAGES
-from tracer.errors import TracerError
+from tracer.output import write_whole
 from tracer.report import tables
 from tracer.report.slowest import program, slowest_table
 
@@ -60,18 +58,7 @@ def write_page(run: Run, path: Path) -> None:
     Raises :class:`tracer.errors.TracerError` when it cannot be written there.
     """
     text = page(run)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # there may be none, nor a directory that could hold it
-            part.unlink()
-        raise TracerError(
-            f"cannot write the report {path}",
-            os.strerror(error.errno or 0),
-            "choose a file in a directory that exists and can be written",
-        ) from error
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def page(run: Run) -> str:

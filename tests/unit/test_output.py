@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tracer.errors import TracerError
-from tracer.export import atomically
+from tracer.output import write_whole
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_text("old")
-    atomically(target, lambda part: part.write_text("new") and None)
+    write_whole(target, lambda part: part.write_text("new"))
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -28,7 +28,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(TracerError, match=r"cannot write .*a: No space left on device"):
-        atomically(target, fail)
+        write_whole(target, fail)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -36,10 +36,10 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 def test_what_the_system_refuses_is_told_though_nothing_can_be_removed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for target, why in (("file/a", "Not a directory"), ("a" * 300, "File name too long")):
-        with pytest.raises(TracerError, match=f"cannot write .*: {why}; choose another"):
-            atomically(tmp_path / target, lambda part: part.write_text("x") and None)
+        with pytest.raises(TracerError, match=f"cannot write .*: {why}; choose a file"):
+            write_whole(tmp_path / target, lambda part: part.write_text("x"))
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(TracerError, match=r"No such file or directory; choose another"):
-        atomically(tmp_path / "no" / "a", lambda part: part.write_text("x") and None)
+    with pytest.raises(TracerError, match=r"No such file or directory; choose a file"):
+        write_whole(tmp_path / "no" / "a", lambda part: part.write_text("x"))
