@@ -66,11 +66,16 @@ def _differ(here: Any, there: Any) -> str:
 
 
 def notes(
-    base: Sequence[Digest], new: Sequence[Digest], index: pd.MultiIndex, allow: frozenset[str]
+    base: Sequence[Digest],
+    new: Sequence[Digest],
+    index: pd.MultiIndex,
+    allow: frozenset[str],
+    types: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """A line each: waived conditions, other hosts or module builds, drift, what was left out.
 
-    ``index`` holds the lines that are compared.
+    ``index`` holds the lines that are compared, ``types`` the types that were asked for, which
+    are in every run.
     """
     runs = (*base, *new)
     deterministic = all(run.deterministic for run in runs)
@@ -83,7 +88,8 @@ def notes(
         told.append(
             "one side was recorded after the other: a drift of the machine counts as change"
         )
-    told += [*_one_sided(base, new), *_other_outcomes(base, new), *_left_out(runs, index)]
+    told += [] if types else _one_sided(base, new)
+    told += [*_other_outcomes(base, new, types), *_left_out(runs, index)]
     return tuple(told)
 
 

@@ -133,7 +133,7 @@ def compare_digests(
         base=tuple(run.name for run in base),
         new=tuple(run.name for run in new),
         deterministic=deterministic,
-        notes=notes(base, new, index, options.allow),
+        notes=notes(base, new, index, options.allow, options.types),
         options=options,
     )
 

@@ -602,6 +602,7 @@ def test_a_type_of_one_side_is_noted() -> None:
     new = [replace(digests(1, 2)[0], outcomes={ECHOES: (1.0, 0.0)})]
     assert compare_digests(base, new).notes == ("getsockopt, msgchan request: only in base",)
     assert compare_digests(new, base).notes == ("getsockopt, msgchan request: only in new",)
+    assert compare_digests(new, base, Options(types=("msgchan echo",))).notes == ()
 
 
 @pytest.mark.parametrize(
