@@ -123,6 +123,8 @@ def _checked(
     if comparison.verdict in (SLOWER, INCONCLUSIVE):
         kind = LatencyRegression if comparison.verdict == SLOWER else LatencyInconclusive
         raise kind(*failure.told(comparison, runs, asked.baseline, path))
+    # A failure's text has its notes; a check that passed has no text.
+    entry["note"] = "; ".join(comparison.notes)
     return comparison
 
 
