@@ -8,11 +8,14 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tracer.attach import doctor
 from tracer.attach.plan import Plan, make_plan
 from tracer.errors import TracerError
+
+#: Of a pipe or a file: a line is as long as it needs.
+PLAIN_WIDTH = 10_000
 
 
 @click.command()
@@ -50,16 +53,23 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 def _print(found: list[doctor.Check], plan: Plan | None) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    checks = Table("check", "", "found", "to mend it", box=None, pad_edge=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    checks = _table("check", "", "found", "to mend it")
     for check in found:
         mark = "ok" if check.ok else "MISSING" if check.needed else "missing"
         checks.add_row(check.name, mark, check.found, "" if check.ok else check.todo)
     console.print(checks)
     if plan is None:
         return
-    sites = Table("point", "site", "target", "reason", box=None, pad_edge=False)
+    sites = _table("point", "site", "target", "reason")
     for row in plan.as_rows():
         sites.add_row(row["point"], row["site"], row["target"], row["reason"])
     console.print()
     console.print(sites)
+
+
+def _table(*columns: str) -> Table:
+    """A table that folds a cell too wide for the terminal rather than cut it."""
+    return Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
