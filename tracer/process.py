@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import stat
 from collections.abc import Mapping, Sequence
 
 from tracer.errors import TracerError
@@ -81,11 +83,7 @@ class Command(Watched):
             code = failed.read()
         if code:
             self.status()
-            raise TracerError(
-                f"cannot run {self.argv[0]}",
-                os.strerror(int(code)),
-                "give a command that exists after --",
-            )
+            raise _cannot_run(self.argv[0], int(code))
 
     def end(self, seconds: float = 10.0) -> None:
         """End the child in whatever state it is: SIGTERM, after ``seconds`` SIGKILL."""
@@ -113,6 +111,37 @@ class Command(Watched):
         os.close(self._gate)
         os.close(self._failed)
         self.status()
+
+
+def require_executable(name: str) -> None:
+    """Raise the :class:`TracerError` that :meth:`Command.release` would, but beforehand.
+
+    An interpreter that is missing, or a format that the kernel does not know, only the
+    execution itself tells.
+    """
+    found = [name] if os.path.dirname(name) else [os.path.join(d, name) for d in os.get_exec_path()]
+    codes = [_refusal(path) for path in found]
+    if 0 in codes:
+        return
+    # As execvp(3): any other reason tells more than that it is not in one of the directories.
+    told = [code for code in codes if code not in (errno.ENOENT, errno.ENOTDIR)]
+    raise _cannot_run(name, told[0] if told else codes[-1])
+
+
+def _refusal(path: str) -> int:
+    """Why a file cannot be executed, as errno; 0 when nothing speaks against it."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        return error.errno or errno.EIO
+    executable = stat.S_ISREG(mode) and os.access(path, os.X_OK, effective_ids=True)
+    return 0 if executable else errno.EACCES
+
+
+def _cannot_run(name: str, code: int) -> TracerError:
+    return TracerError(
+        f"cannot run {name}", os.strerror(code), "give a command that exists after --"
+    )
 
 
 def _hold_and_execute(

@@ -16,7 +16,7 @@ from tracer import machine
 from tracer.attach.probes import Probes
 from tracer.errors import TracerError
 from tracer.frames import load
-from tracer.process import Command, Watched
+from tracer.process import Command, Watched, require_executable
 from tracer.session import Options, Session
 from tracer.traced import Traced
 
@@ -65,6 +65,7 @@ def record_command(
     ``probes`` are attached ones to use, instead of attaching anew for this recording.
     Raises :class:`TracerError` when recording fails.
     """
+    require_executable(argv[0])
     session = Session(path, argv, options or Options(), probes)
     command = Command(argv, session.environment)
     try:

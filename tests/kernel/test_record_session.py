@@ -59,8 +59,19 @@ def test_the_status_of_the_command_wins(recorder: Recorder) -> None:
 
 
 def test_a_command_that_does_not_exist(recorder: Recorder) -> None:
+    """Told before anything is attached, so that nobody waits for the probes in vain."""
     with pytest.raises(TracerError, match="cannot run no-such-command"):
         record_command(recorder.path / "a", ["no-such-command"], probes=recorder.probes)
+    assert not (recorder.path / "a").exists()
+
+
+def test_a_command_that_only_the_execution_refuses(recorder: Recorder) -> None:
+    script = recorder.path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    with pytest.raises(TracerError, match=r"cannot run .*script: No such file or directory"):
+        record_command(recorder.path / "a", [str(script)], probes=recorder.probes)
+    assert load(recorder.path / "a").meta["clean"]
 
 
 def test_children_are_followed(recorder: Recorder) -> None:

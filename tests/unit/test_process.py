@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tracer.errors import TracerError
-from tracer.process import Command, Watched
+from tracer.process import Command, Watched, require_executable
 
 #: What must happen in time; nothing waits so long when all is well.
 DEADLINE = 30.0
@@ -119,6 +119,63 @@ def test_what_cannot_be_executed(started: list[Command], argv: list[str], why: s
     assert str(raised.value) == (
         f"cannot run {argv[0]}: {why}; give a command that exists after --"
     )
+    with pytest.raises(TracerError) as beforehand:
+        require_executable(argv[0])
+    assert str(beforehand.value) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "why"),
+    [
+        ("{dir}/plain:{dir}/none", "tool", "Permission denied"),
+        ("{dir}/plain/tool:{dir}/none", "tool", "No such file or directory"),
+        ("{dir}/none:{dir}/plain/tool", "tool", "Not a directory"),
+        ("{dir}/none:{dir}/plain:{dir}/good", "tool", None),
+        ("{dir}/none", "./good/tool", None),
+        ("{dir}/good", "./plain/tool", "Permission denied"),
+        (":{dir}/none", "here", None),
+    ],
+)
+def test_the_lookup_beforehand_is_that_of_the_execution(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[Command],
+    path: str,
+    name: str,
+    why: str | None,
+) -> None:
+    for file, mode in (("plain/tool", 0o644), ("good/tool", 0o755), ("here", 0o755)):
+        script = tmp_path / file
+        script.parent.mkdir(exist_ok=True)
+        script.write_text("#!/bin/sh\n")
+        script.chmod(mode)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path.format(dir=tmp_path))
+
+    def told(attempt: Callable[[], None]) -> str | None:
+        try:
+            attempt()
+        except TracerError as error:
+            return error.why
+        return None
+
+    command = Command([name], {})
+    started.append(command)
+    assert told(lambda: require_executable(name)) == told(command.release) == why
+    command.status()
+
+
+def test_only_the_execution_finds_a_missing_interpreter(
+    tmp_path: Path, started: list[Command]
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    require_executable(str(script))
+    command = Command([str(script)], {})
+    started.append(command)
+    with pytest.raises(TracerError, match="No such file or directory"):
+        command.release()
 
 
 def test_an_abandoned_command_never_runs(tmp_path: Path) -> None:
