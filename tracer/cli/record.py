@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from tracer.attach import doctor
 from tracer.cli.progress import note, step
+from tracer.lab.session import shared_directory
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -119,18 +123,51 @@ def command(
 
     options = Options(attach=attach, copy=copy, ring=ring_size)
 
+    def record(ready: Callable[[], None]) -> int:
+        if pid is None:
+            return record_command(path, argv, options, duration=duration, ready=ready)
+        record_process(path, pid, options, duration=duration, ready=ready)
+        return 0
+
+    _warn_if_lost(path)
+    status = _in_two_steps(path, ready_file, record)
+    ctx.exit(status or _verdict(path))
+
+
+def _warn_if_lost(path: Path) -> None:
+    """A warning, not a refusal: the same guest may read the recording before it ends."""
+    shared = shared_directory()
+    if shared and not path.resolve().is_relative_to(shared):
+        note(f"warning: {path} is lost when the lab's guest ends; it keeps what is below {shared}")
+
+
+def _in_two_steps(
+    path: Path, ready_file: Path | None, record: Callable[[Callable[[], None]], int]
+) -> int:
+    """Call ``record`` with what to do when the probes stand, and tell both steps.
+
+    The second in plain lines: the command prints meanwhile.
+    """
+    started: float | None = None
+    outcome = "failed"
+
     def ready() -> None:
-        note(f"recording into {path}")
+        nonlocal started
+        attaching.close()
+        started = time.monotonic()
+        note(f"recording into {path} ...")
         if ready_file is not None:
             ready_file.touch()
 
-    with step("attaching and recording"):
-        if pid is not None:
-            record_process(path, pid, options, duration=duration, ready=ready)
-            status = 0
-        else:
-            status = record_command(path, argv, options, duration=duration, ready=ready)
-    ctx.exit(status or _verdict(path))
+    try:
+        with ExitStack() as attaching:
+            attaching.enter_context(step("attaching"))
+            status = record(ready)
+        outcome = "done"
+    finally:
+        if started is not None:
+            note(f"recording: {outcome} ({time.monotonic() - started:.1f} s)")
+    return status
 
 
 def _verdict(path: Path) -> int:
@@ -139,6 +176,11 @@ def _verdict(path: Path) -> int:
 
     run = load(path)
     note(f"{len(run.events)} events, {len(run.exchanges)} exchanges")
+    if run.events.empty:
+        note(
+            "nothing was observed: perhaps another process sends, such as a daemon, "
+            "or it goes through io_uring, which is not observed"
+        )
     wrong = run.ledger[~run.ledger["ok"]]
     for line in wrong.itertuples():
         note(

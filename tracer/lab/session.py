@@ -18,6 +18,8 @@ from tracer.lab.vm import Machine, run
 
 FINDING = 1
 TIMED_OUT = 124
+#: Tells programs in the guest which directory of the host they can write to.
+_SHARED_VARIABLE = "TRACER_SHARED"
 
 # $state is a file in the shared directory; its last line is how far the guest came.
 _SCRIPT = """\
@@ -60,6 +62,12 @@ def working_directory(runs: Path) -> Path:
     runs.joinpath("lab").mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S-")
     return Path(tempfile.mkdtemp(prefix=stamp, dir=runs / "lab"))
+
+
+def shared_directory() -> Path | None:
+    """In the guest: the directory outside which everything written is lost. Elsewhere None."""
+    shared = os.environ.get(_SHARED_VARIABLE)
+    return Path(shared) if shared else None
 
 
 def run_command(
@@ -136,6 +144,7 @@ def _environment(machine: Machine, module: Path | None) -> dict[str, str]:
         # The tree is read-only there.
         "PYTHONDONTWRITEBYTECODE": "1",
         "TRACER_LAB": "1",
+        _SHARED_VARIABLE: str(machine.shared.resolve()),
     }
     if module:
         environment["TRACER_MSGCHAN_KO"] = str(module)

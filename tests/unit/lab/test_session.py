@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tracer.errors import TracerError
-from tracer.lab import console, session
+from tracer.lab import console, session, vm
 
 CONSOLE = Path("console.log")
 CALM = f"boot\n[ 7.0] {console.GUEST_IS_UP}\n[ 8.0] reboot: Power down\n"
@@ -59,3 +60,34 @@ def test_every_run_has_a_directory_of_its_own(tmp_path: Path) -> None:
     first, second = (session.working_directory(tmp_path / "runs") for _ in range(2))
     assert first != second
     assert first.parent == second.parent == tmp_path / "runs/lab"
+
+
+def test_the_guest_knows_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the script exports, run by a shell, is what a program in the guest reads."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "runs dir").symlink_to(tmp_path / "real")
+    machine = vm.Machine(
+        image=tmp_path / "vmlinuz",
+        cpus=1,
+        memory="2G",
+        kvm=False,
+        deterministic=False,
+        shared=tmp_path / "runs dir",
+        console=tmp_path / "console.log",
+    )
+    exported = []
+
+    def boot(_machine: vm.Machine, script: Path, _timeout: float) -> int:
+        lines = [x for x in script.read_text().splitlines() if x.startswith("export TRACER_")]
+        shell = "\n".join([*lines, "env"])
+        exported.extend(subprocess.check_output(["sh", "-c", shell], text=True).splitlines())
+        script.with_name("state").write_text("exited 0")
+        return 0
+
+    monkeypatch.setattr(session, "run", boot)
+    assert session.run_command(machine, tmp_path, ["true"], None, 60).status == 0
+    variables = dict(line.partition("=")[::2] for line in exported)
+    monkeypatch.delenv("TRACER_SHARED", raising=False)
+    assert session.shared_directory() is None
+    monkeypatch.setenv("TRACER_SHARED", variables["TRACER_SHARED"])
+    assert session.shared_directory() == (tmp_path / "real").resolve()
