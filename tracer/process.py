@@ -9,6 +9,7 @@ import select
 import signal
 import stat
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tracer.errors import TracerError
 
@@ -142,6 +143,42 @@ def _cannot_run(name: str, code: int) -> TracerError:
     return TracerError(
         f"cannot run {name}", os.strerror(code), "give a command that exists after --"
     )
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended (a zombie has)."""
+    return _parent(pid) is not None
+
+
+def descendants(pid: int) -> set[int]:
+    """The running processes whose parent is ``pid``, or a descendant of it.
+
+    The calling process and its own children are left out: whoever records does not
+    mean the recorder.
+    """
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        parent = _parent(int(name)) if name.isdigit() else None
+        if parent is not None and int(name) != os.getpid():
+            children.setdefault(parent, []).append(int(name))
+    found: set[int] = set()
+    ancestors = [pid]
+    while ancestors:
+        began = children.get(ancestors.pop(), [])
+        found.update(began)
+        ancestors += began
+    return found
+
+
+def _parent(pid: int) -> int | None:
+    """The parent's process id; None when the process has ended."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # pid (comm) state ppid ...; a comm may hold blanks and parentheses.
+    state, parent = line.rpartition(")")[2].split()[:2]
+    return None if state in "ZX" else int(parent)
 
 
 def _hold_and_execute(

@@ -100,13 +100,17 @@ def record_process(
     ready: Callable[[], None] = lambda: None,
     probes: Probes | None = None,
 ) -> None:
-    """Record the running process ``pid`` until it ends, ``duration`` is over or a signal comes."""
+    """Record the running process ``pid`` until it ends, ``duration`` is over or a signal comes.
+
+    Its descendants are recorded as well, those that it has already and those to come.
+    """
     watched = Watched(pid)
     session = Session(path, ["-p", str(pid)], options or Options(), probes)
     try:
         with _stop_on_signals() as stop:
             try:
                 session.trace(pid)
+                session.trace_descendants(pid)
             except ProcessLookupError as error:
                 session.finish()
                 raise TracerError(

@@ -11,14 +11,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from tracer import machine
 from tracer.attach import doctor
 from tracer.attach.plan import Plan, make_plan
 from tracer.attach.probes import Probes
+from tracer.attach.sites import RELAY
 from tracer.attach.sockets import bound_netlink_sockets
 from tracer.clients.sends import SPOOL_VARIABLE, SpoolReader
 from tracer.clients.sockopt import read_counters, read_ports
 from tracer.decode import Decoder
+from tracer.errors import TracerError
+from tracer.process import descendants, running
 from tracer.recording import RecordingWriter, sends_table
 
 #: Seconds between two segments: what a kill may cost.
@@ -120,14 +125,41 @@ class Session:
         self._probes.trace(pid, fresh=not held)
         self._traced.append(pid)
 
-    def drain(self) -> None:
-        """Move what the ring and the send logs hold to the writer; a segment every second."""
+    def trace_descendants(self, pid: int) -> None:
+        """Trace what process ``pid``, traced already, had started before it was traced.
+
+        What it starts from then on is followed in the kernel: the task records tell whom,
+        and a second breakpoint on one of those would report its copies twice.
+        """
+        followed, seen = set[int](), {pid}
+        while new := descendants(pid) - seen:
+            followed.update(self.drain()["tgid"].to_pylist())
+            for child in sorted(new - followed):
+                self._trace_descendant(child)
+            seen |= new
+
+    def _trace_descendant(self, pid: int) -> None:
+        try:
+            self.trace(pid)
+        except ProcessLookupError:
+            return
+        except TracerError:
+            # The relay's list is short, but whom it lists it reports with all descendants.
+            if running(pid) and self._plan.copy != RELAY:
+                raise
+
+    def drain(self) -> pa.Table:
+        """Move what the ring and the send logs hold to the writer; a segment every second.
+
+        Returns the task records among it.
+        """
         events, tasks = self._decode(self._probes.ring.read())
         self._threads_seen += tasks.num_rows
         self._writer.append(events=events, tasks=tasks, sends=sends_table(self._sends.read()))
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
+        return tasks
 
     def finish(self, *, interrupted: bool = False) -> dict[str, Any]:
         """Drain the rest, detach, and close the recording; returns the witnesses noted in it.

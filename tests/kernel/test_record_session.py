@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,19 @@ def _hooked() -> list[str]:
     """Functions that something hooks, BPF trampolines included, and how many hook each."""
     listing = Path("/sys/kernel/tracing/enabled_functions").read_text()
     return sorted(line.partition(")")[0] for line in listing.splitlines() if "(" in line[:80])
+
+
+@contextmanager
+def family(script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A shell that runs ``script``; at the end it and all that it started are killed."""
+    with subprocess.Popen(
+        ["sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+    ) as shell:
+        yield shell
+        os.killpg(shell.pid, signal.SIGKILL)
 
 
 def test_the_status_of_the_command_wins(recorder: Recorder) -> None:
@@ -104,6 +117,44 @@ def test_a_running_process(recorder: Recorder) -> None:
     notes = run.exchanges.query("channel == 'notify'")
     assert len(notes) == 4
     assert notes["reply_ns"].notna().all()
+
+
+def test_the_descendants_of_a_running_process(recorder: Recorder) -> None:
+    """A grandchild that waits with bound sockets: its notes are there as in the test before."""
+    with family(f"({compiled('icmp_listener')}; :) & wait") as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline()
+
+        def ready() -> None:
+            subprocess.run(
+                ["ping", "-c", "2", "-i", "0.002", "127.0.0.1"], check=True, capture_output=True
+            )
+
+        path = recorder.path / "family"
+        record_process(path, shell.pid, duration=1.0, ready=ready, probes=recorder.probes)
+    run = recorder.opened(path, full=False)
+    assert len(run.meta["traced"]) == 3
+    notes = run.exchanges.query("channel == 'notify'")
+    assert len(notes) == 4
+    assert notes["reply_ns"].notna().all()
+    assert set(notes["tgid"].dropna()) == set(run.meta["traced"][2:])
+
+
+def test_children_that_come_and_go_while_they_are_found(recorder: Recorder) -> None:
+    """Two that start programs all the time, one of them in namespaces of its own."""
+    loop = "while ip link show; do :; done >/dev/null"
+    script = f"({loop}) & unshare -m -n sh -c 'echo; {loop}' & wait"
+    with family(script) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline()
+        path = recorder.path / "loops"
+        record_process(path, shell.pid, duration=2.0, probes=recorder.probes)
+    run = recorder.opened(path, full=False)
+    asked = run.exchanges[run.exchanges["comm"] == "ip"]
+    home = asked["netns"] == os.stat("/proc/self/ns/net").st_ino
+    assert home.any()
+    assert not home.all()
+    assert asked["tgid"].nunique() > 3
 
 
 def test_no_such_process(recorder: Recorder) -> None:

@@ -50,7 +50,7 @@ class Size(click.ParamType[int]):
     "--pid",
     type=click.IntRange(1),
     metavar="PID",
-    help="Record a running process, with the children that it starts from now on.",
+    help="Record a running process, with the children that it has and those to come.",
 )
 @click.option(
     "--duration",
