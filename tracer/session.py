@@ -144,9 +144,12 @@ class Session:
         except ProcessLookupError:
             return
         except TracerError:
+            if not running(pid):
+                return
             # The relay's list is short, but whom it lists it reports with all descendants.
-            if running(pid) and self._plan.copy != RELAY:
+            if self._plan.copy != RELAY:
                 raise
+            self._traced.append(pid)
 
     def drain(self) -> pa.Table:
         """Move what the ring and the send logs hold to the writer; a segment every second.

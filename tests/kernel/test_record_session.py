@@ -157,6 +157,29 @@ def test_children_that_come_and_go_while_they_are_found(recorder: Recorder) -> N
     assert asked["tgid"].nunique() > 3
 
 
+def test_more_descendants_than_the_relay_lists(probes: Probes, tmp_path: Path) -> None:
+    """The first 16 are listed; the last, one of whose children asks, is reported all the same."""
+    del probes
+    from tracer.session import attach
+
+    sleepers = "for i in $(seq 20); do sleep 1000 & done"
+    script = f"{sleepers}; (echo; while {compiled('seed_000')}; do :; done >/dev/null) & wait"
+    relay = attach(Options(copy="relay"))
+    try:
+        with family(script) as shell:
+            assert shell.stdout is not None
+            assert shell.stdout.readline()
+            record_process(tmp_path / "r", shell.pid, duration=2.0, probes=relay)
+    finally:
+        relay.close()
+    run = load(tmp_path / "r")
+    assert run.trusted, run.ledger[~run.ledger["ok"]].to_string()
+    assert len(set(run.meta["traced"])) == len(run.meta["traced"]) >= 22
+    asked = run.exchanges.query("channel == 'getsockopt' and status == 'ok'")
+    assert not asked.empty
+    assert asked["copy_ns"].notna().all()
+
+
 def test_no_such_process(recorder: Recorder) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
