@@ -49,6 +49,16 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Example" in result.output
 
 
+@pytest.mark.parametrize(
+    "words", [*([name] for name in cli.COMMANDS), ["kmod", "load"], ["kmod", "unload"]]
+)
+def test_an_example_with_sudo_names_the_file(words: list[str]) -> None:
+    """sudo does not look into .venv."""
+    lines = CliRunner().invoke(main, [*words, "--help"]).output.splitlines()
+    with_sudo = [line.split()[1] for line in lines if line.split()[:1] == ["sudo"]]
+    assert set(with_sudo) <= {".venv/bin/tracer"}
+
+
 def test_help_lists_every_command_without_importing_one() -> None:
     script = (
         "import sys; from tracer.cli import main\n"

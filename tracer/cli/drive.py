@@ -102,8 +102,8 @@ def command(
 
     \b
     Example:
-      sudo tracer drive --channel netlink --count 10007 --size 100
-      sudo tracer drive --count 997 --rate 500 --handler-delay 50us
+      sudo .venv/bin/tracer drive --channel netlink --count 10007 --size 100
+      sudo .venv/bin/tracer drive --count 997 --rate 500 --handler-delay 50us
     """
     workload = Workload(
         channels=CHANNELS if channel == "all" else (channel,),

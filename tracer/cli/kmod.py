@@ -19,9 +19,9 @@ def command() -> None:
     \b
     Example:
       tracer kmod build
-      sudo tracer kmod load --sockopt-base 128
+      sudo .venv/bin/tracer kmod load --sockopt-base 128
       tracer kmod status --json
-      sudo tracer kmod unload
+      sudo .venv/bin/tracer kmod unload
     """
 
 
@@ -52,7 +52,7 @@ def load(
 
     \b
     Example:
-      sudo tracer kmod load --sockopt-base 128
+      sudo .venv/bin/tracer kmod load --sockopt-base 128
     """
     given = {
         "sockopt_base": sockopt_base,
@@ -70,7 +70,7 @@ def unload() -> None:
 
     \b
     Example:
-      sudo tracer kmod unload
+      sudo .venv/bin/tracer kmod unload
     """
     click.echo(f"{kmod.NAME} is unloaded" if kmod.unload() else f"{kmod.NAME} was not loaded")
 
