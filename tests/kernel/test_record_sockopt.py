@@ -156,7 +156,7 @@ def test_copies_that_the_module_s_tracepoint_cannot_see_are_told(recorder: Recor
     gets = run.exchanges[run.exchanges["channel"] == "getsockopt"]
     assert gets["copy_ns"].isna().all()
     told = run.ledger.set_index("line").loc["not watched", "note"]
-    assert f"the copy of {len(gets)} getsockopts of others" in told
+    assert f"the copy of {len(gets)} getsockopts (by module_tracepoint" in told
 
 
 def test_the_breakpoint_needs_no_module(breakpoint_probes: Probes, tmp_path: Path) -> None:

@@ -369,6 +369,13 @@ def test_what_the_plan_left_out_is_declared(copy: Copy) -> None:
     assert (row["ok"], row["count"], row["note"]) == (True, 1, "io_uring, __sys_sendto")
 
 
+def test_getsockopts_whose_copy_nobody_saw_are_declared(copy: Copy, events: pd.DataFrame) -> None:
+    copy.rows("events", removed(middle(events["point"] == "msgchan_copy")))
+    row = line(copy, "not watched")
+    assert (row["ok"], row["count"]) == (True, 1)
+    assert row["note"].startswith("io_uring, the copy of 1 getsockopts (by module_tracepoint")
+
+
 def test_a_recording_without_the_module(copy: Copy) -> None:
     copy.meta(lambda meta: meta.update(stats={"before": None, "after": None}))
     lines = copy.load().ledger
