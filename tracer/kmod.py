@@ -15,13 +15,13 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tracer.errors import TracerError
+from tracer.holders import Holder, holders, kernel_protocols
 from tracer.resources import source_dir
 
 NAME = "msgchan"
@@ -42,20 +42,6 @@ _SOURCES = ("*.c", "*.h", "Kbuild", "Makefile")
 # Who registers socket options that sockopt_base may be set to, and where.
 _SOCKOPT_OWNERS = {"ebtables": range(128, 132), "ip_vs": range(1152, 1216)}
 _NETLINK_USERSOCK = 2
-_CLONE_NEWNET = 0x40000000
-
-
-@dataclass(frozen=True)
-class Holder:
-    """An open file that keeps the module from being unloaded."""
-
-    pid: int
-    comm: str
-    fd: int
-    what: str  # "netlink protocol 30", "tracepoint reply_sent"
-
-    def __str__(self) -> str:
-        return f"{self.comm}[{self.pid}] (fd {self.fd}, {self.what})"
 
 
 @dataclass(frozen=True)
@@ -315,7 +301,7 @@ def _taken(parameters: Mapping[str, str]) -> tuple[str, str]:
                 f"socket options {base} and {base + 1} belong to {owner}, which is loaded",
                 f"unload {owner}, or load with sockopt_base={DEFAULTS['sockopt_base']}",
             )
-    taken = {row.protocol for row in _netlink_sockets(_PROC) if row.portid == 0}
+    taken = kernel_protocols()
     for name in ("netlink_proto", "icmp_proto"):
         protocol = int(parameters[name])
         if protocol == _NETLINK_USERSOCK or protocol in taken:
@@ -352,7 +338,7 @@ def unload() -> bool:
 
 
 def _in_use() -> TracerError:
-    found = holders()
+    found = _holders()
     if found:
         why = "it is in use by " + ", ".join(map(str, found))
         todo = "end " + ("that process" if len({h.pid for h in found}) == 1 else "those processes")
@@ -378,13 +364,18 @@ def status() -> ModuleStatus:
         loaded=loaded,
         parameters=_parameters(),
         refcount=int(refcount) if refcount else None,
-        holders=holders() if loaded else [],
+        holders=_holders() if loaded else [],
         srcversion=_read(_SYSFS / NAME / "srcversion"),
         build_id=_build_id(_SYSFS / NAME / "notes" / ".note.gnu.build-id"),
         kernel=kernel,
         path=str(module) if built else None,
         fits=vermagic.split(" ")[0] == kernel if built else None,
     )
+
+
+def _holders() -> list[Holder]:
+    current = {**DEFAULTS, **_parameters()}
+    return holders({int(current["netlink_proto"]), int(current["icmp_proto"])})
 
 
 def _parameters() -> dict[str, str]:
@@ -408,108 +399,3 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
-
-
-# --- who holds it --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _NetlinkSocket:
-    protocol: int
-    portid: int
-    inode: int
-
-
-def holders() -> list[Holder]:
-    """The open files that hold the loaded module, in every network namespace.
-
-    They are sockets of its netlink protocols and BPF programs on its
-    tracepoints. Only processes whose files this user may see are found.
-    """
-    current = {**DEFAULTS, **_parameters()}
-    protocols = {int(current["netlink_proto"]), int(current["icmp_proto"])}
-    sockets = {
-        f"socket:[{row.inode}]": f"netlink protocol {row.protocol}"
-        for row in _all_netlink_sockets()
-        if row.protocol in protocols and row.portid != 0 and row.inode != 0
-    }
-    tracepoints = _tracepoints()
-    found = []
-    for pid, fd, target in _open_files():
-        what = sockets.get(target)
-        if what is None and target.startswith("anon_inode:bpf"):
-            name = _probed_tracepoint(pid, fd)
-            what = f"tracepoint {name}" if name in tracepoints else None
-        if what is not None:
-            comm = _read(_PROC / str(pid) / "comm") or "?"
-            found.append(Holder(pid=pid, comm=comm, fd=fd, what=what))
-    return found
-
-
-def _netlink_sockets(process: Path) -> list[_NetlinkSocket]:
-    """The netlink sockets of a process's namespace: sk Eth Pid Groups ... Inode."""
-    table = _read(process / "net" / "netlink") or ""
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return [_NetlinkSocket(int(row[1]), int(row[2]), int(row[-1])) for row in rows if len(row) > 9]
-
-
-def _all_netlink_sockets() -> list[_NetlinkSocket]:
-    found = []
-    seen = set()
-    for pid in _pids():
-        try:
-            namespace = os.stat(_PROC / str(pid) / "ns" / "net").st_ino
-        except OSError:
-            continue
-        if namespace not in seen:
-            seen.add(namespace)
-            found += _netlink_sockets(_PROC / str(pid))
-    # Namespaces that have a name (ip netns) and perhaps no process.
-    for path in sorted(Path("/run/netns").glob("*")):
-        if path.stat().st_ino not in seen:
-            found += _netlink_sockets_in(path)
-    return found
-
-
-def _netlink_sockets_in(namespace: Path) -> list[_NetlinkSocket]:
-    """As seen by a thread that enters the namespace: the others of us stay where they are."""
-    found: list[_NetlinkSocket] = []
-
-    def visit() -> None:
-        with namespace.open() as file:
-            if ctypes.CDLL(None).setns(file.fileno(), _CLONE_NEWNET) == 0:
-                found.extend(_netlink_sockets(_PROC / "thread-self"))
-
-    thread = threading.Thread(target=visit)
-    thread.start()
-    thread.join()
-    return found
-
-
-def _pids() -> list[int]:
-    return sorted(int(path.name) for path in _PROC.iterdir() if path.name.isdigit())
-
-
-def _open_files() -> Iterator[tuple[int, int, str]]:
-    """(pid, fd, target) of every open file that may be seen."""
-    for pid in _pids():
-        try:
-            names = os.listdir(_PROC / str(pid) / "fd")
-        except OSError:
-            continue  # not ours to see, or gone
-        for name in names:
-            try:
-                yield pid, int(name), os.readlink(_PROC / str(pid) / "fd" / name)
-            except OSError:
-                continue  # closed meanwhile
-
-
-def _tracepoints() -> set[str]:
-    header = (source_dir("kmod") / "msgchan_trace.h").read_text()
-    return set(re.findall(r"^TRACE_EVENT(?:_FN)?\((\w+),", header, re.MULTILINE))
-
-
-def _probed_tracepoint(pid: int, fd: int) -> str | None:
-    info = _read(_PROC / str(pid) / "fdinfo" / str(fd)) or ""
-    match = re.search(r"^tp_name:\s*(\S+)", info, re.MULTILINE)
-    return match.group(1) if match else None

@@ -137,7 +137,7 @@ def test_a_socket_of_another_namespace_without_process_is_found() -> None:
         ) as other:
             assert other.stdout is not None
             assert other.stdout.readline() == "ready\n"
-            found = kmod.holders()
+            found = kmod.status().holders
             other.communicate("\n")
         assert [(h.pid, h.what) for h in found] == [(other.pid, "netlink protocol 30")]
     finally:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tracer import kmod
+from tracer import holders, kmod
 from tracer.cli.kmod import command, describe
 from tracer.errors import TracerError
+from tracer.holders import Holder
 from tracer.resources import source_dir
 
 HEADERS = sorted(path.parents[1].name for path in Path("/lib/modules").glob("*/build/Makefile"))
@@ -225,7 +226,7 @@ def test_busy_names_what_is_taken(
         "0 9 0 00000000 0 0 0 2 0 11\n0 30 77 00000000 0 0 0 2 0 12\n"
     )
     monkeypatch.setattr(kmod, "_SYSFS", tmp_path)
-    monkeypatch.setattr(kmod, "_PROC", tmp_path)
+    monkeypatch.setattr(holders, "_PROC", tmp_path)
     monkeypatch.setattr(kmod, "_need_root", lambda verb: None)
     monkeypatch.setattr(kmod, "_init_module", lambda image, arguments: errno.EBUSY)
     with pytest.raises(TracerError, match=why):
@@ -238,14 +239,14 @@ def test_holders_are_found_by_their_sockets(loaded: Path, monkeypatch: pytest.Mo
         sock.bind((0, 0))
         (loaded / "msgchan" / "parameters" / "netlink_proto").write_text("0\n")
         fd = sock.fileno()
-        mine = [holder for holder in kmod.holders() if holder.pid == os.getpid()]
-        assert kmod.Holder(os.getpid(), mine[0].comm, fd, "netlink protocol 0") in mine
-        monkeypatch.setattr(kmod, "holders", lambda: mine[:1])
+        mine = [holder for holder in kmod.status().holders if holder.pid == os.getpid()]
+        assert Holder(os.getpid(), mine[0].comm, fd, "netlink protocol 0") in mine
+        monkeypatch.setattr(kmod, "holders", lambda protocols: mine[:1])
         assert str(kmod._in_use()).endswith("netlink protocol 0); end that process")
 
 
 def test_in_use_without_a_known_holder(loaded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kmod, "holders", list)
+    monkeypatch.setattr(kmod, "holders", lambda protocols: [])
     assert "it is in use (1 references)" in str(kmod._in_use())
 
 
@@ -259,17 +260,6 @@ def test_status(loaded: Path, build_in: Path) -> None:
     assert "parameter   sockopt_base=10128" in text
     (loaded / "msgchan").rename(loaded / "other")
     assert "loaded      no" in describe(kmod.status())
-
-
-def test_tracepoints_of_the_header() -> None:
-    assert kmod._tracepoints() == {
-        "request_received",
-        "handler_done",
-        "reply_sent",
-        "copy_begin",
-        "copy_end",
-        "copy_to_user",
-    }
 
 
 def test_dkms_conf_is_a_shell_text_that_names_the_module() -> None:
