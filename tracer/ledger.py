@@ -71,11 +71,13 @@ def _line(
     other: int,
     note: str = "",
     slack: int = 0,
+    excuse: str = "cut off in the middle",
 ) -> Line:
-    """A line that is ok when the counts differ by at most ``slack``."""
+    """A line that is ok when the counts differ by at most ``slack`` calls, for the ``excuse``."""
     difference = count - other
     if difference and abs(difference) <= slack:
-        note = "; ".join(filter(None, [note, f"up to {slack} calls cut off in the middle"]))
+        calls = f"up to {slack} call{'s'[: slack != 1]} {excuse}"
+        note = "; ".join(filter(None, [note, calls]))
     return Line(line, witness, count, against, other, difference, abs(difference) <= slack, note)
 
 
@@ -174,17 +176,20 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
         return
     handlers = events[events["point"] == "msgchan_handler"]
     here = handlers["netns"].isin([0, meta.get("netns", 0)])
-    lost = meta["accounts"]["msgchan_handler"]["lost"]
+    lost = meta["accounts"]["msgchan_handler"]["lost"]  # of all channels together
     for code, channel in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
         counted = _delta(before["counters"], after["counters"], channel, "requests")
         on_channel = handlers["proto"] == code
-        recorded = int((on_channel & here).sum()) + lost
+        recorded = int((on_channel & here).sum())
         elsewhere = int((on_channel & ~here).sum())
         # The module was read between two readings of what the probes saw of others: they
         # bound the foreign share; what others do meanwhile is under way on some CPU.
         low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
         high = after["late"][channel]["foreign"] - before["early"][channel]["foreign"]
+        share = min(lost, max(counted - recorded - low, 0))
+        lost, recorded = lost - share, recorded + share
         foreign = min(max(counted - recorded, low), high)
+        moving = meta["cpus"] if high > low else 0
         yield _line(
             f"msgchan {channel} requests",
             "module",
@@ -195,7 +200,8 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
                 [f"{foreign} by processes not traced"] * bool(foreign)
                 + [f"{elsewhere} more in other network namespaces, not compared"] * bool(elsewhere)
             ),
-            slack=_cut(meta) + (meta["cpus"] if high > low else 0),
+            slack=_cut(meta) + moving,
+            excuse="under way when they were counted" if moving else "cut off in the middle",
         )
     yield from _module_ports(meta, before, after, exchanges)
     yield from _module_replies(meta, before, after, events)
@@ -251,14 +257,16 @@ def _module_replies(
 ) -> Iterator[Line]:
     parameters = (meta.get("module") or {}).get("parameters") or {}
     queued = events[events["point"] == "__netlink_sendskb"]
-    lost = meta["accounts"]["__netlink_sendskb"]["lost"]
+    lost = meta["accounts"]["__netlink_sendskb"]["lost"]  # of both together
     for channel, parameter, default in (
         ("netlink", "netlink_proto", 30),
         ("icmp", "icmp_proto", 31),
     ):
         proto = int(parameters.get(parameter, default))
         sent = after["late"][channel]["replies"] - before["early"][channel]["replies"]
-        there = int((queued["proto"] == proto).sum()) + lost
+        there = int((queued["proto"] == proto).sum())
+        share = min(lost, max(sent - there, 0))
+        lost, there = lost - share, there + share
         if sent or there:
             yield _line(
                 f"msgchan {channel} replies",
