@@ -327,7 +327,7 @@ def _joins(
 
 def _unwatched(meta: dict[str, Any], exchanges: pd.DataFrame) -> Iterator[Line]:
     """What this plan does not see by its nature: declared, not held against the recording."""
-    plan = meta.get("plan", [])
+    plan = meta.get("plan") or []
     unseen = [row["target"] for row in plan if row["site"] == "absent"]
     gets = exchanges[(exchanges["channel"] == "getsockopt") & (exchanges["status"] == "ok")]
     uncopied = int(((gets["reply_bytes"] > 0) & (gets["copied_bytes"] == 0)).sum())

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from run_builder import ECHO, exchanges, record, times
+from scipy.stats import binom
 
 import tracer
 from tracer.digest import KEY, MINIMUM, QUANTILES, VALUES, digest, quantile_lines
@@ -45,9 +47,12 @@ def test_stages_are_in_the_order_of_the_path() -> None:
 
 
 def test_a_quantile_needs_exchanges_beyond_it() -> None:
-    for count, left in ((9, ["p50", "p90", "p99"]), (10, ["p90", "p99"]), (299, ["p99"])):
+    for count, left in (
+        (9, ["p50", "p90", "p99"]), (10, ["p90", "p99"]), (29, ["p90", "p99"]), (30, ["p99"]),
+        (299, ["p99"]), (300, []),
+    ):  # fmt: skip
         lines, left_out = quantile_lines(exchanges(times(np.random.default_rng(1), count)))
-        assert not set(lines.index.get_level_values("quantile")) & set(left)
+        assert set(lines.index.get_level_values("quantile")) == set(QUANTILES) - set(left)
         assert left_out == tuple(
             (("netlink", "msgchan echo"),
              f"netlink, msgchan echo: {q} needs {MINIMUM[q]} exchanges a run")
@@ -70,6 +75,47 @@ def test_the_interval_within_a_run_covers_the_true_median() -> None:
         low, high = lines.loc[("netlink", "msgchan echo", "handler", "p50"), ["low_ns", "high_ns"]]
         missed += not low <= ECHO["handler"] <= high
     assert missed <= 1
+
+
+def ranked(count: int, quantile: str) -> pd.Series[int]:
+    """The line of a stage whose values are their own ranks."""
+    stage_times = times(np.random.default_rng(1), count)
+    stage_times[:, list(ECHO).index("handler")] = np.arange(count) + 1
+    lines = quantile_lines(exchanges(stage_times))[0]
+    return lines.loc[("netlink", "msgchan echo", "handler", quantile)]
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_the_interval_within_a_run_is_as_wide_as_its_confidence(quantile: str) -> None:
+    """So many of 3,001 lie below the true quantile as the binomial distribution says."""
+    found = ranked(3001, quantile)
+    below = np.arange(found["low_ns"], found["high_ns"])
+    assert 0.9985 < binom.pmf(below, 3001, QUANTILES[quantile]).sum() < 0.9995
+    assert (found["fast_ns"], found["slow_ns"]) == (301, 2701)
+
+
+def test_an_interval_ends_at_the_values_there_are() -> None:
+    found = ranked(10, "p50")
+    assert (found["low_ns"], found["high_ns"]) == (1, 10)
+
+
+def test_what_a_recording_does_not_know_of_itself(tmp_path: Path) -> None:
+    unknown = {"module": None, "plan": None, "clock": None}
+    run = tracer.load(record(tmp_path / "a", times(np.random.default_rng(1), 11), **unknown))
+    found = digest(run)
+    assert found.remarks["module build"] == "none"
+    assert (found.conditions["plan"], found.conditions["clock"]) == (frozenset(), "? from ?")
+
+
+def test_the_module_and_the_clock_that_counts_are_named(tmp_path: Path) -> None:
+    told = {
+        "module": {"build_id": "ab12"},
+        "clock": {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": True},
+    }
+    found = digest(tracer.load(record(tmp_path / "a", times(np.random.default_rng(1), 11), **told)))
+    assert found.remarks["module build"] == "ab12"
+    assert found.deterministic
+    assert found.conditions["clock"] == "CLOCK_MONOTONIC from tsc, counts instructions"
 
 
 def test_an_untrusted_run_says_why(tmp_path: Path) -> None:

@@ -86,18 +86,12 @@ class Pieces:
         A stage whose end lies before its start (clocks of two CPUs disagreeing) has a
         negative ``dur_ns`` here; ``tracer.correlate.exchanges`` takes it out.
         """
-        if self._parts:
-            stage = np.concatenate(
-                [np.full(x.size, STAGES.index(name), np.int8) for name, x, _s, _e in self._parts]
-            )
-            exchange = np.concatenate([x for _n, x, _s, _e in self._parts])
-            start = np.concatenate([s for _n, _x, s, _e in self._parts])
-            end = np.concatenate([e for _n, _x, _s, e in self._parts])
-        else:
-            stage, exchange, start, end = (
-                np.zeros(0, np.int8),
-                *(np.zeros(0, np.int64) for _ in range(3)),
-            )
+        stage = np.concatenate(
+            [np.full(x.size, STAGES.index(name), np.int8) for name, x, _s, _e in self._parts]
+        )
+        exchange = np.concatenate([x for _n, x, _s, _e in self._parts])
+        start = np.concatenate([s for _n, _x, s, _e in self._parts])
+        end = np.concatenate([e for _n, _x, _s, e in self._parts])
         order = np.lexsort((stage, start, exchange))
         stage, exchange, start, end = (v[order] for v in (stage, exchange, start, end))
         return pd.DataFrame(
