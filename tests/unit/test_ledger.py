@@ -139,6 +139,12 @@ def test_a_message_that_nobody_read_is_told(copy: Copy, events: pd.DataFrame) ->
     assert row["note"] == "1 queued, of which no read was seen"
 
 
+def test_records_of_which_no_probe_gives_account(copy: Copy) -> None:
+    copy.meta(lambda meta: meta["accounts"].pop("poll"))
+    assert bad_lines(copy.load()) == ["records of poll"]
+    assert line(copy, "records of poll")["count"] == 0
+
+
 def test_a_task_removed_or_moved(copy: Copy) -> None:
     copy.rows("tasks", moved(0, 1, "start_ns"))
     assert bad_lines(copy.load()) == ["records of task"]

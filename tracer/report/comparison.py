@@ -10,7 +10,6 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
 from tracer.report.summary import records
@@ -119,9 +118,6 @@ def _table(group: pd.DataFrame) -> Table:
             f"[{_STYLE[verdict]}]{verdict}[/]{more}",
         )
         before = row.stage
-    for column in table.columns:
-        # Else a cell of several words would be cut where the console is too narrow.
-        column.min_width = max(Text.from_markup(str(cell)).cell_len for cell in column.cells)
     return table
 
 
