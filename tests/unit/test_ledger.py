@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -193,6 +194,26 @@ def test_one_entry_of_the_log_moved_in_time(
     row = middle((sends["channel"] == channel) & (sends["kind"] == kind))
     copy.rows("sends", moved(row, 10**9, "begin_ns", "end_ns"))
     assert set(lines) <= set(bad_lines(copy.load()))
+
+
+def test_the_log_stands_against_the_processes_that_kept_one() -> None:
+    """Sends to other programs are sends; what another process did, and what nobody saw, is not."""
+    sends = pd.DataFrame(
+        {"tgid": 1, "kind": [SEND, SEND, RECEIVE, RECEIVE, CALL], "channel": [0, 0, 0, 0, 1],
+         "size": [64, 64, 32, 0, 8]}
+    )  # fmt: skip
+    exchanges = pd.DataFrame(
+        {"tgid": [1, 1, 1, 2], "channel": ["netlink", "peer", "netlink", "netlink"],
+         "status": ["ok", "ok", "unmatched_user", "ok"]}
+    )  # fmt: skip
+    correlation: Any = SimpleNamespace(unseen=1, unlogged=0)
+    told = ledger._logged({}, sends, exchanges, correlation)
+    assert {line.line: (line.count, line.other, line.ok) for line in told} == {
+        "netlink sends": (2, 2, True),
+        "setsockopt calls": (1, 0, False),
+        "receives": (1, 0, False),
+        "reads nobody logged": (0, 0, True),
+    }
 
 
 def test_a_token_that_another_witness_contradicts(copy: Copy, sends: pd.DataFrame) -> None:
@@ -414,8 +435,10 @@ def test_getsockopts_whose_copy_nobody_saw_are_declared(copy: Copy, events: pd.D
     assert row["note"].startswith("io_uring, the copy of 1 getsockopts (by module_tracepoint")
 
 
-def test_a_recording_without_the_module(copy: Copy) -> None:
-    copy.meta(lambda meta: meta.update(stats={"before": None, "after": None}))
+@pytest.mark.parametrize("missing", [("before", "after"), ("before",), ("after",)])
+def test_a_recording_without_the_module(copy: Copy, missing: tuple[str, ...]) -> None:
+    """Not loaded, or at one end of the recording only."""
+    copy.meta(lambda meta: meta["stats"].update(dict.fromkeys(missing)))
     lines = copy.load().ledger
     assert not lines["line"].str.startswith("msgchan").any()
     assert lines["ok"].all()

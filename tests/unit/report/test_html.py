@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from page_reader import Reader
 from plot_doubles import MARKUP, NOTIFY, crowded, empty, staged
-from report_doubles import META, exchanges
+from report_doubles import META, NETLINK, exchanges
 
 from tracer.cli import main
 from tracer.cli import report as cli
@@ -93,6 +93,17 @@ def test_every_slow_exchange_has_its_own_waterfall(run: Any, text: str) -> None:
             stage: 0 if pd.isna(exchange[f"{stage}_ns"]) else exchange[f"{stage}_ns"]
             for stage in lengths
         }
+
+
+def test_the_bars_of_a_slow_exchange_lie_where_its_stages_did() -> None:
+    made = staged(exchanges(1, "netlink", "x", NETLINK | {"handler": 9875, "wake": 5}))
+    svg = re.findall(r'<td class="bar">(.*?)</td>', page(made), re.DOTALL)[0]
+    assert 'viewBox="0 0 1000 14"' in svg
+    bars = re.findall(r'<rect class="(\w+)" x="([\d.]+)" width="([\d.]+)".*?<title>(.*?)<', svg)
+    told = {stage: (float(x), float(width), title) for stage, x, width, title in bars}
+    assert told["encode"] == (0, 1, "encode 10 ns, 0.1%")
+    assert told["handler"] == (3.5, 987.5, "handler 9,875 ns, 98.8%")
+    assert told["wake"] == (996.5, 1, "wake 5 ns, 0.1%")  # or nobody would see it
 
 
 def test_ledger_plan_and_outcomes_are_whole(run: Any, read: Reader) -> None:
