@@ -392,6 +392,38 @@ def test_errors_of_two_ports_do_not_cancel_out() -> None:
     ]
 
 
+def test_a_port_that_the_module_never_heard_of() -> None:
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [7, 7]}
+    )
+    (told,) = ledger._module_ports({"netns": 1}, {"ports": {}}, {"ports": {}}, exchanges)
+    assert (told.count, told.other, told.ok) == (0, 2, False)
+    assert told.note == "port 7: 0 counted, 2 seen"
+
+
+def test_a_module_with_protocols_of_its_own() -> None:
+    """What is on its protocols counts, what is on the usual ones is another's."""
+    parameters = {"netlink_proto": 25, "icmp_proto": 26}
+    meta = {
+        "netns": 1, "module": {"parameters": parameters},
+        "accounts": {"__netlink_sendskb": {"lost": 0}},
+    }  # fmt: skip
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": [25, 25, 30], "netns": 1, "status": "ok", "portid": 7}
+    )
+    ports = {"ports": {"7": {"requests": 2}}}
+    (told,) = ledger._module_ports(meta, {"ports": {}}, ports, exchanges)
+    assert (told.count, told.other, told.ok) == (2, 2, True)
+
+    events = pd.DataFrame({"point": "__netlink_sendskb", "proto": [25, 26, 26, 30, 31]})
+    before, after = (
+        {when: {"netlink": {"replies": netlink}, "icmp": {"replies": icmp}}}
+        for when, netlink, icmp in (("early", 4, 5), ("late", 5, 7))
+    )
+    lines = ledger._module_replies(meta, before, after, events)
+    assert [(told.count, told.other, told.ok) for told in lines] == [(1, 1, True), (2, 2, True)]
+
+
 @pytest.mark.parametrize("channel", ["netlink", "icmp"])
 def test_replies_that_the_queue_did_not_see(copy: Copy, channel: str) -> None:
     def change(meta: dict[str, Any]) -> None:
