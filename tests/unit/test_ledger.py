@@ -146,6 +146,16 @@ def test_records_of_which_no_probe_gives_account(copy: Copy) -> None:
     assert line(copy, "records of poll")["count"] == 0
 
 
+def test_a_full_receive_queue_is_told_but_is_no_loss_of_ours() -> None:
+    events = pd.DataFrame({"point": ["netlink_overrun", "recvfrom", "netlink_overrun"]})
+    reads: Any = SimpleNamespace(calls=1, filled=1, queued=1, known=1, early=0, consumed=1)
+    *_others, told = ledger._readers(events, reads)
+    assert (told.line, told.count, told.ok) == ("receive queue full", 2, True)
+    assert "receive queue full" not in [
+        line.line for line in ledger._readers(events.iloc[1:2], reads)
+    ]
+
+
 def test_a_task_removed_or_moved(copy: Copy) -> None:
     copy.rows("tasks", moved(0, 1, "start_ns"))
     assert bad_lines(copy.load()) == ["records of task"]
@@ -422,6 +432,8 @@ def test_a_module_with_protocols_of_its_own() -> None:
     )
     lines = ledger._module_replies(meta, before, after, events)
     assert [(told.count, told.other, told.ok) for told in lines] == [(1, 1, True), (2, 2, True)]
+    lines = ledger._module_replies(meta, before, {"late": before["early"]}, events)
+    assert [(told.count, told.other, told.ok) for told in lines] == [(0, 1, False), (0, 2, False)]
 
 
 @pytest.mark.parametrize("channel", ["netlink", "icmp"])
