@@ -29,6 +29,12 @@ def test_stages_that_a_channel_has_not_are_left_out() -> None:
     assert list(stages_by_size(frame(), "getsockopt")) == ["count", *GET, "total"]
 
 
+def test_a_stage_that_some_exchanges_lack_is_the_median_of_the_others() -> None:
+    get = exchanges(3, "getsockopt", "msgchan request", GET)
+    get.loc[0, "copy_ns"] = pd.NA
+    assert stages_by_size(get, "getsockopt")["copy"].tolist() == [2 * GET["copy"]]
+
+
 def test_a_request_without_reply_counts_its_own_bytes() -> None:
     sink = exchanges(3, "setsockopt", "msgchan request", GET, reply_bytes=pd.NA)
     assert stages_by_size(sink, "setsockopt").index.tolist() == [("msgchan request", 100)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import run_builder
 from rich.console import Console
 
-from tracer.compare import Comparison, compare_digests
+from tracer.compare import MOST_RUNS, SLOWER, Comparison, compare_digests
 from tracer.digest import Digest, quantile_lines
 from tracer.report.comparison import render, summary
 
@@ -35,9 +37,10 @@ def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Compariso
     return compare_digests(*sides)
 
 
-def printed(comparison: Comparison, width: int = 110) -> str:
+def printed(comparison: Comparison, width: int = 110, terminal: bool = False) -> str:
     file = io.StringIO()
-    render(comparison, Console(file=file, width=width, highlight=False))
+    kind: dict[str, Any] = {"force_terminal": True, "color_system": None} if terminal else {}
+    render(comparison, Console(file=file, width=width, highlight=False, **kind))
     return file.getvalue()
 
 
@@ -47,7 +50,11 @@ def test_every_line_and_the_verdict_are_printed() -> None:
     (copy,) = [row for row in rows if row[:2] == ["copy", "p50"]]
     assert copy[-1] == "slower"
     assert copy[4].startswith("+")
+    assert re.fullmatch(r"\+\d+\.\d%", copy[5])
+    assert "\n\nnetlink, msgchan echo (ns)\n" in text
+    assert "stage of base new change % interval verdict".split() in rows
     assert "10 runs: runs/[a]0, runs/[a]1" in text
+    assert "matters from  the larger of 2.0% and 100 ns" in text
     assert "false alarms at most 1.0% among all lines" in text
     verdict = text[text.index("verdict: ") :].splitlines()
     assert verdict[0] == "verdict: slower"
@@ -80,6 +87,30 @@ def test_few_runs_are_told_how_many_are_missing() -> None:
     assert text.splitlines()[-2] == "  at least 4 more runs a side would settle it"
     assert "1 run: runs/[a]0" in text
     assert "Notes" not in text
+
+
+def test_notes_are_told_and_wrapped_on_a_terminal_only() -> None:
+    note = "the module build differs: [48c0], " + "77 " * 20
+    noted = replace(compared(1), notes=(note, "another"))
+    assert f"\n\nNotes\n  {note}\n  another\n\nverdict: " in printed(noted, 40)
+    assert f"  {note}\n" not in printed(noted, 40, terminal=True)
+    assert "[48c0]" in printed(noted, 40, terminal=True)
+
+
+def test_how_many_runs_are_missing_is_told_of_an_open_verdict_only() -> None:
+    """Where nothing was tested it is a least number, of instructions counted it never is."""
+    open_ = compared(6, run_spread=0.1)
+    told = f"about {open_.more_runs} more runs a side would settle it"
+    assert told in printed(open_)
+    tested_once = open_.lines.assign(p=open_.lines["p"].where(open_.lines.index == 0))
+    assert told in printed(replace(open_, lines=tested_once))
+    assert "would settle it" not in printed(replace(open_, verdict=SLOWER))
+    settled = open_.lines.assign(more_runs=np.nan)
+    assert "would settle it" not in printed(replace(open_, lines=settled))
+    counted = compared(2, deterministic=True, run_spread=0.3)
+    assert f"about {counted.more_runs} more runs a side" in printed(counted)
+    assert counted.lines["more_runs"].max() == MOST_RUNS
+    assert "inconclusive, a million more runs" in printed(counted)
 
 
 def test_one_more_run_is_singular() -> None:
