@@ -52,7 +52,7 @@ def test_every_line_and_the_verdict_are_printed() -> None:
     assert copy[4].startswith("+")
     assert re.fullmatch(r"\+\d+\.\d%", copy[5])
     assert "\n\nnetlink, msgchan echo (ns)\n" in text
-    assert "stage of base new change % interval verdict".split() in rows
+    assert ["stage", "of", "base", "new", "change", "%", "interval", "verdict"] in rows
     assert "10 runs: runs/[a]0, runs/[a]1" in text
     assert "matters from  the larger of 2.0% and 100 ns" in text
     assert "false alarms at most 1.0% among all lines" in text
