@@ -149,6 +149,22 @@ def test_calls_that_do_not_nest_get_another_lane(tmp_path: Path) -> None:
     assert "echo (2)" in {e["args"].get("name") for e in written if e["ph"] == "M"}
 
 
+def test_exchanges_under_way_at_once_get_lanes_of_their_own(tmp_path: Path) -> None:
+    """Even one within another: the stages of both would lie in one line."""
+    run = tracer.load(record(tmp_path / "run", times(np.random.default_rng(1), 2)))
+    exchanges = run.exchanges.copy()
+    exchanges.loc[0, "total_ns"] = 10_000_000
+    assert exchanges["start_ns"].iloc[1] + exchanges["total_ns"].iloc[1] < 10_000_000
+    written, _counts = exported(changed(run, exchanges=exchanges), tmp_path)
+    names = {e["args"].get("name") for e in written if e["ph"] == "M"}
+    assert names >= {f"netlink 30, port {PORT}", f"netlink 30, port {PORT} (2)"}
+
+
+@pytest.mark.parametrize(("points", "phases"), [(0, ""), (1, ""), (2, "sf"), (3, "stf")])
+def test_a_flow_has_a_start_and_an_end(points: int, phases: str) -> None:
+    assert perfetto._phases(points) == phases
+
+
 def test_an_empty_recording_is_an_empty_trace(tmp_path: Path) -> None:
     run = tracer.load(record(tmp_path / "run", times(np.random.default_rng(1), 1)))
     empty = changed(

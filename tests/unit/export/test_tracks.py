@@ -79,17 +79,18 @@ def test_a_track_is_handed_out_once() -> None:
 
 
 def test_names_are_the_last_ones() -> None:
+    """A process has its first thread's, however late others came; else what is known."""
     tasks = pd.DataFrame(
         {
-            "start_ns": [3, 1, 2],
-            "tid": [5, 5, 6],
-            "tgid": [5, 5, 5],
-            "comm": ["after exec", "sh", "worker"],
+            "start_ns": [3, 1, 4, 5],
+            "tid": [5, 5, 6, 8],
+            "tgid": [5, 5, 5, 7],
+            "comm": ["after exec", "sh", "worker", "lone"],
         }
     )
     threads, processes = names(tasks)
-    assert threads == {5: "after exec", 6: "worker"}
-    assert processes == {5: "after exec"}
+    assert threads == {5: "after exec", 6: "worker", 8: "lone"}
+    assert processes == {5: "after exec", 7: "lone"}
 
 
 def test_every_process_and_track_is_named() -> None:

@@ -45,6 +45,36 @@ def test_where_they_cross_is_named() -> None:
     assert (len(axes.lines), len(axes.texts)) == (2, 0)
 
 
+def test_what_is_drawn_is_told_in_words() -> None:
+    told = crossing(table(2)).described
+    assert told.startswith("Latency by payload: netlink 16 bytes 2.00 µs, 1 thread; ")
+    assert "getsockopt 1,600 bytes 4.00 µs, 2 threads" in told
+    assert "setsockopt" not in told
+    assert told.endswith("1 thread cross at about 160 bytes; 2 threads cross at about 160 bytes")
+
+
+def test_channels_are_set_apart() -> None:
+    (axes,) = crossing(table(), "getsockopt", "netlink").axes
+    first, second = (line.get_transform().transform((16, 2000)) for line in axes.lines[:2])
+    assert second - first == pytest.approx([6, 0])
+
+
+def test_panels_lie_beside_and_below_each_other() -> None:
+    drawing = crossing(table(5))
+    width, height = drawing.get_size_inches() * 72
+    boxes = [axes.get_window_extent() for axes in drawing.axes]
+    first, second, third = (boxes[place].x0 for place in range(3))
+    assert [box.x0 for box in boxes[3:]] == pytest.approx([first, second])
+    assert 0 < first < boxes[0].x1 < second < boxes[1].x1 < third < boxes[2].x1 < width
+    assert height > boxes[0].y1 > boxes[0].y0 > boxes[3].y1 > boxes[3].y0 > 0
+    titles = [text for text in drawing.texts if "thread" in text.get_text()]
+    for title, box in zip(titles, boxes, strict=True):
+        assert box.x0 == pytest.approx(title.get_window_extent().x0, abs=2)
+        assert 0 < title.get_window_extent().y0 - box.y1 < 20
+    labelled = [axes.yaxis.get_tick_params()["labelleft"] for axes in drawing.axes]
+    assert labelled == [True, False, False, True, False]
+
+
 def test_panels_share_their_axes() -> None:
     many = pd.concat([table(4), table(1, threads=16, level_ns=90_000, high_ns=90_001)])
     drawing = crossing(many)
