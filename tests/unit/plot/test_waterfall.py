@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from plot_doubles import empty, staged
+from plot_doubles import empty, staged, varied
 from report_doubles import GET, NETLINK, exchanges
 
 from tracer import plot
@@ -38,6 +38,42 @@ def test_the_bars_are_the_stages_of_the_median_exchange() -> None:
         assert (box.x0, box.width) == pytest.approx((now, 51 * length / 1000)), stage
         now += 51 * length / 1000
     assert "µs since the exchange began" in axes.get_xlabel()
+
+
+def test_every_line_has_its_stage_at_the_left_and_its_length_at_the_right() -> None:
+    drawing = plot.waterfall(staged())
+    for axes, stages, median in zip(drawing.axes, (GET, NETLINK), (12, 51), strict=True):
+        panel = axes.get_window_extent()
+        for bars, (stage, length) in zip(axes.collections, stages.items(), strict=True):
+            bar = axes.transData.transform_bbox(bars.get_paths()[0].get_extents())
+            assert panel.x0 - 1e-6 <= bar.x0 < bar.x1 <= panel.x1 + 1e-6
+            assert panel.y0 <= bar.ymin < bar.ymax <= panel.y1
+            beside = []
+            for text in drawing.texts:
+                box = text.get_window_extent()
+                middle = (box.y0 + box.y1) / 2
+                if panel.x0 - 92 <= box.x0 < panel.x1 + 76 and bar.ymin < middle < bar.ymax:
+                    beside.append((text.get_text(), box.x1 < panel.x0, box.x0 > panel.x1))
+            assert beside == [(stage, True, False), (time_text(median * length), False, True)]
+
+
+def test_panels_stand_in_two_columns() -> None:
+    drawing = plot.waterfall(varied({("netlink", name): 3 for name in "abc"}))
+    width, height = drawing.get_size_inches() * 72
+    first, second, third = (axes.get_window_extent() for axes in drawing.axes)
+    assert 0 < first.x0 < first.x1 < second.x0 < second.x1 < width
+    assert (third.x0, second.y1) == pytest.approx((first.x0, first.y1))
+    assert height > first.y1 > first.y0 > third.y1 > third.y0 > 0
+    titles = [text.get_window_extent() for text in drawing.texts if " · " in text.get_text()]
+    for panel, title in zip((first, second, third), titles, strict=True):
+        assert title.x0 <= panel.x0
+        assert 20 < title.y0 - panel.y1 < 50
+
+
+def test_a_stage_of_no_time_is_seen() -> None:
+    (axes,) = plot.exchange(staged(exchanges(1, "netlink", "x", NETLINK | {"wake": 0})), 0).axes
+    bars = axes.collections[list(NETLINK).index("wake")].get_paths()[0].get_extents()
+    assert axes.transData.transform_bbox(bars).width == pytest.approx(1.5)
 
 
 def test_pieces_make_the_whole() -> None:
