@@ -153,6 +153,38 @@ def test_the_tables_of_the_figures() -> None:
     assert by_size.split() in rows
 
 
+@pytest.mark.parametrize(
+    ("title", "heads"),
+    [
+        ("Latencies (ns)", "channel name count p50 p90 p99 max"),
+        ("Stages of netlink, msgchan echo (ns)", "stage count p50 p90 p99 max share"),
+        (
+            "Distribution of latencies (exchanges that took so long, but not as long as the next)",
+            "channel name 100 ns 200 ns 500 ns 1 µs 2 µs 5 µs 10 µs 20 µs",
+        ),
+        (
+            "Latencies over time (ms since the first began)",
+            "channel from to count p50 p99 max",
+        ),
+        ("Sizes (bytes)", "channel name of count p50 p99 max total exchanges/s"),
+        (
+            "Latencies by size (bytes of request and reply)",
+            "channel name bytes count p10 p50 p90 p99 max",
+        ),
+        (
+            "The 20 slowest exchanges",
+            "row began, ms total, ns status program type, and its stages from 1 % on",
+        ),
+        ("Outcomes", "channel name count status match"),
+        ("Ledger", "line witness count against other diff ok note"),
+        ("Attach plan", "point site target reason"),
+    ],
+)
+def test_every_table_has_its_heads(title: str, heads: str) -> None:
+    lines = text(run(), 130).splitlines()
+    assert lines[lines.index(title) + 1].split() == heads.split()
+
+
 def test_a_stage_line_reads_as_a_table() -> None:
     shown = text(run())
     found = [line.split() for line in shown.splitlines() if re.match("handler .*%", line)]
@@ -162,12 +194,23 @@ def test_a_stage_line_reads_as_a_table() -> None:
     ]
 
 
+def test_a_rate_is_told_once_and_where_there_is_one() -> None:
+    assert text(run()).count(" 1,045.3") == 1
+    assert "nan" not in text(RUNS["lab"]())
+
+
+def test_one_exchange_is_no_plural() -> None:
+    assert "\nThe slowest exchange\n" in text(run(frame=exchanges(1, "netlink", "x", NETLINK)))
+
+
 def test_an_untrusted_run_says_why() -> None:
     shown = text(untrusted())
     assert "trusted: NO" in shown
     reason = "handler calls: module 1,234,567, probe 1,234,566, difference +1"
     assert reason in shown[: shown.index("Latencies")]
     assert reason in shown[shown.index("trusted: NO") :]
+    assert f"  {reason} (303 of others)\n" in text(untrusted(), 40)
+    assert reason not in re.sub(r"\x1b\[[\d;]*m", "", text(untrusted(), 40, terminal=True))
 
 
 def test_colours_on_a_terminal_only() -> None:
