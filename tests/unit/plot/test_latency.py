@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.lines import Line2D
 from plot_doubles import MARKUP, crowded, empty, staged, varied
 from report_doubles import NETLINK, exchanges
 
@@ -76,6 +77,52 @@ def test_steps_of_colour_rise(most: int) -> None:
     assert steps == sorted(set(steps))
     assert steps[-1] <= most
     assert len(steps) <= 5
+
+
+def test_the_legend_counts_the_steps_of_colour() -> None:
+    frame = exchanges(24, "netlink", "x", NETLINK)
+    frame.loc[:22, ["start_ns", "total_ns"]] = frame.loc[0, ["start_ns", "total_ns"]].tolist()
+    drawing = plot.heatmap(staged(frame))
+    written = [text.get_text() for text in drawing.texts]
+    at = written.index("exchanges in a cell")
+    assert written[at + 1 : at + 6] == ["1", "2 to 3", "4 to 6", "7 to 12", "13 or more"]
+    swatches = [axes.patches[0].get_alpha() for axes in drawing.axes if not axes.axison]
+    assert swatches == pytest.approx([0.44, 0.58, 0.72, 0.86, 1])
+    strip = next(axes for axes in drawing.axes if axes.axison)
+    assert sorted(patch.get_alpha() for patch in strip.patches) == pytest.approx([0.44, 1])
+
+
+def test_every_line_of_the_distribution_has_its_name_and_quantiles_beside_it() -> None:
+    drawing = plot.distribution(varied({("netlink", "a"): 53, ("notify", "b"): 1}))
+    names = (["a", "netlink, 53 exchanges"], ["b", "notify, 1 exchange"])
+    for axes, told in zip(drawing.axes, names, strict=True):
+        panel = axes.get_window_extent()
+        boxes = [(text.get_text(), text.get_window_extent()) for text in drawing.texts]
+        beside = [(t, box) for t, box in boxes if panel.y0 < (box.y0 + box.y1) / 2 < panel.y1]
+        assert [text for text, box in beside if box.x1 < panel.x0] == told
+        assert len([text for text, box in beside if box.x0 > panel.x1]) == 3
+
+
+def test_the_legend_of_sizes_names_the_types() -> None:
+    run = varied({("netlink", "a"): 53, ("netlink", "b"): 53, ("notify", "c"): 53})
+    drawing = plot.sizes(run)
+    (axes,) = drawing.axes
+    assert [text.get_text() for text in drawing.texts] == [
+        "netlink · a",
+        "netlink · b",
+        "notify · c",
+    ]
+    places = [text.get_window_extent() for text in drawing.texts]
+    assert places[0].y0 > places[1].y1 > places[1].y0 > places[2].y1
+    assert min(place.x0 for place in places) > axes.get_window_extent().x1
+    joined = [line for line in axes.lines if line.get_linestyle() == "-"]
+    legend = [artist for artist in drawing.get_children() if isinstance(artist, Line2D)]
+    assert [line.get_marker() for line in joined] == ["o", "s", "o"]
+    assert [line.get_marker() for line in legend] == ["o", "s", "o"]
+    for mark, place in zip(legend, places, strict=True):
+        x, y = mark.get_transform().transform(mark.get_xydata()[0])
+        assert 0 < place.x0 - x < 20
+        assert place.y0 < y < place.y1
 
 
 def test_sizes_are_of_request_and_reply() -> None:
