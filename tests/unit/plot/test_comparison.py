@@ -66,6 +66,26 @@ def test_the_bars_are_the_medians() -> None:
     assert [bars.get_xlabel(), bars.get_yticks().tolist()] == ["median, µs", []]
 
 
+def test_bars_lie_beside_their_stage_base_above_new() -> None:
+    drawing = plot.compare(echoes(), echoes(handler=70))
+    bars = bars_and_curves(drawing)[0]
+    panel = bars.get_window_extent()
+    middles = {}
+    for text in drawing.texts:
+        box = text.get_window_extent()
+        if box.x1 < panel.x0 and panel.y0 < box.y0 < panel.y1:
+            middles[text.get_text()] = (box.y0 + box.y1) / 2
+    assert list(middles) == list(NETLINK)
+    half = len(NETLINK)
+    for base, new, middle in zip(
+        bars.patches[:half], bars.patches[half:], middles.values(), strict=True
+    ):
+        upper, lower = (patch.get_window_extent() for patch in (base, new))
+        assert upper.y1 > middle > lower.y0
+        assert upper.y0 >= lower.y1
+        assert panel.x0 - 1e-6 <= upper.x0 < max(upper.x1, lower.x1) < panel.x1
+
+
 def to_rgb(colour: str) -> tuple[float, ...]:
     return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
 
