@@ -270,6 +270,15 @@ def counted(channel: str, field: str, by: int) -> Callable[[dict[str, Any]], Non
     return change
 
 
+def replied(channel: str, by: int) -> Callable[[dict[str, Any]], None]:
+    """The module sent ``by`` more replies."""
+
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"]["after"]["late"][channel]["replies"] += by
+
+    return change
+
+
 @pytest.mark.parametrize("channel", ["netlink", "setsockopt", "getsockopt", "icmp"])
 @pytest.mark.parametrize("by", [1, -1])
 def test_the_module_counted_otherwise(copy: Copy, channel: str, by: int) -> None:
@@ -350,11 +359,34 @@ def test_a_record_lost_in_the_ring_is_missing_on_its_own_channel_only(
     assert [name for name in bad_lines(run) if name.startswith("msgchan")] == []
 
 
-def test_a_lost_record_excuses_one_request_only(copy: Copy) -> None:
-    copy.meta(lambda meta: meta["accounts"]["msgchan_handler"].update(lost=1))
+def test_a_lost_record_excuses_one_request_and_one_reply_only(copy: Copy) -> None:
+    for point in ("msgchan_handler", "__netlink_sendskb"):
+        copy.meta(lambda meta, point=point: meta["accounts"][point].update(lost=1))
     for channel in ("setsockopt", "netlink"):
         copy.meta(counted(channel, "requests", 1))
-    assert bad_lines(copy.load()) == ["ring full", "msgchan netlink requests"]
+    for channel in ("netlink", "icmp"):
+        copy.meta(replied(channel, 1))
+    assert bad_lines(copy.load()) == [
+        "ring full",
+        "msgchan netlink requests",
+        "msgchan icmp replies",
+    ]
+
+
+def test_requests_of_others_are_no_lost_records(copy: Copy) -> None:
+    copy.meta(lambda meta: meta["accounts"]["msgchan_handler"].update(lost=1))
+    copy.meta(counted("icmp", "requests", 1))
+    copy.meta(counted("netlink", "requests", 5))
+    copy.meta(foreign("netlink", 5, 5))
+    assert bad_lines(copy.load()) == ["ring full"]
+
+
+def test_a_request_cut_off_in_the_middle_is_allowed_for(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(cut=1))
+    copy.meta(counted("netlink", "requests", 1))
+    assert bad_lines(copy.load()) == []
+    note = line(copy, "msgchan netlink requests")["note"]
+    assert note == "up to 1 call cut off in the middle"
 
 
 def test_foreign_traffic_does_not_hide_a_lost_record(copy: Copy, events: pd.DataFrame) -> None:
@@ -438,10 +470,7 @@ def test_a_module_with_protocols_of_its_own() -> None:
 
 @pytest.mark.parametrize("channel", ["netlink", "icmp"])
 def test_replies_that_the_queue_did_not_see(copy: Copy, channel: str) -> None:
-    def change(meta: dict[str, Any]) -> None:
-        meta["stats"]["after"]["late"][channel]["replies"] += 1
-
-    copy.meta(change)
+    copy.meta(replied(channel, 1))
     assert bad_lines(copy.load()) == [f"msgchan {channel} replies"]
 
 
