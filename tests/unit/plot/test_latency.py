@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
-from plot_doubles import MARKUP, crowded, empty, staged, varied
+from plot_doubles import MARKUP, NOTIFY, crowded, empty, staged, varied
 from report_doubles import NETLINK, exchanges
 
 from tracer import plot
@@ -82,7 +82,8 @@ def test_steps_of_colour_rise(most: int) -> None:
 def test_the_legend_counts_the_steps_of_colour() -> None:
     frame = exchanges(24, "netlink", "x", NETLINK)
     frame.loc[:22, ["start_ns", "total_ns"]] = frame.loc[0, ["start_ns", "total_ns"]].tolist()
-    drawing = plot.heatmap(staged(frame))
+    one = exchanges(1, "notify", "y", NOTIFY)
+    drawing = plot.heatmap(staged(pd.concat([frame, one], ignore_index=True)))
     written = [text.get_text() for text in drawing.texts]
     at = written.index("exchanges in a cell")
     assert written[at + 1 : at + 6] == ["1", "2 to 3", "4 to 6", "7 to 12", "13 or more"]
@@ -90,6 +91,30 @@ def test_the_legend_counts_the_steps_of_colour() -> None:
     assert swatches == pytest.approx([0.44, 0.58, 0.72, 0.86, 1])
     strip = next(axes for axes in drawing.axes if axes.axison)
     assert sorted(patch.get_alpha() for patch in strip.patches) == pytest.approx([0.44, 1])
+
+
+def test_every_strip_of_the_heat_map_has_its_channel_beside_it() -> None:
+    drawing = plot.heatmap(varied({("netlink", "a"): 53, ("notify", "b"): 7}))
+    width, height = drawing.get_size_inches() * 72
+    strips = [axes.get_window_extent() for axes in drawing.axes if axes.axison]
+    assert height > strips[0].y1 > strips[0].y0 > strips[1].y1 > strips[1].y0 > 20
+    boxes = [(text.get_text(), text.get_window_extent()) for text in drawing.texts]
+    for strip, told in zip(strips, ("netlink 53", "notify 7"), strict=True):
+        assert strip.x1 < width
+        beside = [t for t, box in boxes if box.x1 < strip.x0 and strip.y0 < box.y0 < strip.y1]
+        assert " ".join(beside) == f"{told} exchanges"
+
+
+def test_a_hill_is_the_histogram_of_its_type() -> None:
+    run = varied({("netlink", "a"): 503})
+    (axes,) = plot.distribution(run).axes
+    (hill,) = axes.patches
+    heights, edges, _baseline = hill.get_data()
+    counts, _edges = np.histogram(run.exchanges["total_ns"].to_numpy(np.int64), edges)
+    assert counts.sum() == 503
+    np.testing.assert_allclose(heights, counts / counts.max())
+    low, high = axes.get_ylim()
+    assert low <= 0 < 1 <= high
 
 
 def test_every_line_of_the_distribution_has_its_name_and_quantiles_beside_it() -> None:
