@@ -65,6 +65,12 @@ def test_sizes_are_the_reports(run: Any, read: Reader) -> None:
     assert [row[3:8] for row in read.rows("sizes")] == [
         thousands(row) for row in numbers.itertuples(index=False)
     ]
+    named = [row for row in read.rows("sizes") if row[0]]
+    types = found.drop_duplicates(["channel", "name"])
+    assert [row[:2] for row in named] == types[["channel", "name"]].astype(str).to_numpy().tolist()
+    rates = ["" if pd.isna(rate) else f"{rate:,.1f}" for rate in types["per_second"]]
+    assert [row[8] for row in named] == rates
+    assert not any(row[1] or row[8] for row in read.rows("sizes") if not row[0])
 
 
 def test_the_slowest_are_the_frames(run: Any, read: Reader) -> None:
