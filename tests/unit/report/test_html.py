@@ -19,6 +19,7 @@ from tracer.cli import report as cli
 from tracer.correlate.pieces import STAGES
 from tracer.errors import TracerError
 from tracer.frames import load
+from tracer.plot.style import STAGE_COLOURS
 from tracer.report import tables
 from tracer.report.html import page, summary, write_page
 from tracer.report.slowest import slowest_table
@@ -110,6 +111,17 @@ def test_the_bars_of_a_slow_exchange_lie_where_its_stages_did() -> None:
     assert told["encode"] == (0, 1, "encode 10 ns, 0.1%")
     assert told["handler"] == (3.5, 987.5, "handler 9,875 ns, 98.8%")
     assert told["wake"] == (996.5, 1, "wake 5 ns, 0.1%")  # or nobody would see it
+
+
+def test_the_legend_names_the_stages_of_the_bars(text: str) -> None:
+    """Those of one colour together."""
+    lines = re.findall(r'<li><svg .*?<rect class="(\w+)".*?</svg>(.*?)</li>', text)
+    named = [told.split(", ") for _swatch, told in lines]
+    drawn = set(re.findall(r"<title>(\w+) [\d,]+ ns, ", text))
+    assert sorted(stage for stages in named for stage in stages) == sorted(drawn)
+    colours = [{STAGE_COLOURS[stage] for stage in stages} for stages in named]
+    assert [{STAGE_COLOURS[swatch]} for swatch, _told in lines] == colours
+    assert len({colour for (colour,) in colours}) == len(lines)
 
 
 def test_ledger_plan_and_outcomes_are_whole(run: Any, read: Reader) -> None:
