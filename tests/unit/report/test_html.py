@@ -174,6 +174,12 @@ def test_trust_and_losses_come_first() -> None:
     assert "Losses: none." in trusted
 
 
+def test_a_line_that_does_not_balance_says_by_how_much() -> None:
+    right, wrong = Reader(page(crowded())).rows("ledger")
+    assert right[4:7] == ["101", "0", "yes"]
+    assert wrong[4:7] == ["1,234,566", "+1", "NO"]
+
+
 def test_the_header_says_machine_command_and_clock() -> None:
     text = Reader(page(staged())).text
     for fact in ("tracer drive --count 101 'a b'", "6.1.0-56-amd64 x86_64", "lab",
