@@ -76,7 +76,7 @@ def _line(
     """A line that is ok when the counts differ by at most ``slack`` calls, for the ``excuse``."""
     difference = count - other
     if difference and abs(difference) <= slack:
-        calls = f"up to {slack} call{'s'[: slack != 1]} {excuse}"
+        calls = f"up to {slack} {'call' if slack == 1 else 'calls'} {excuse}"
         note = "; ".join(filter(None, [note, calls]))
     return Line(line, witness, count, against, other, difference, abs(difference) <= slack, note)
 
