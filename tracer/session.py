@@ -169,7 +169,7 @@ class Session:
 
         ``interrupted`` says that the traced program was ended in the middle of its work.
         """
-        running = self._probes.stop_tracing()
+        left = self._probes.stop_tracing()
         after = self._read_module()
         self.drain()
         accounts = self._probes.accounts()
@@ -183,7 +183,7 @@ class Session:
             "stats": _changed(self._before, after),
             "traced": self._traced,
             # Each thread that did not come to its end may have been inside one call.
-            "cut": self._threads_seen if interrupted else running,
+            "cut": self._threads_seen if interrupted else left,
         }
         self._release()
         self._writer.close(witnesses)
