@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tracer.digest import Digest, quantile_lines
 from tracer.recording import SCHEMAS, RecordingWriter
 
 PID, PORT, PROTO, NETNS = 100, 100, 30, 4026531840
@@ -154,3 +155,19 @@ def _accounts(events: pd.DataFrame, tasks: pd.DataFrame) -> dict[str, Any]:
     accounts["task"] = {"emitted": len(tasks), "lost": 0, "missed": 0,
                         "time_sum": int(tasks["start_ns"].sum())}  # fmt: skip
     return accounts
+
+
+def digests(
+    runs: int, seed: int, *, deterministic: bool = False, count: int = 101, **how: Any
+) -> list[Digest]:
+    """Runs of 101 echoes each, reduced to digests; ``how`` as in :func:`times`."""
+    random = np.random.default_rng(seed)
+    return [
+        Digest(
+            f"run-{seed}-{number}",
+            quantile_lines(exchanges(times(random, count, **how)))[0],
+            {"kernel": "6.1"},
+            deterministic=deterministic,
+        )
+        for number in range(runs)
+    ]

@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Verdicts, refusals, and how often they are wrong."""
+"""Verdicts, and how often they are wrong."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import run_builder
-from run_builder import META, record, times
+from run_builder import STAGES, digests
 
-import tracer
 from tracer.compare import (
     FASTER,
     INCONCLUSIVE,
@@ -25,31 +22,12 @@ from tracer.compare import (
     Comparison,
     Options,
     _more_runs,
-    compare,
     compare_digests,
     needed_runs,
 )
-from tracer.digest import KEY, VALUES, Digest, quantile_lines
-from tracer.errors import TracerError
+from tracer.digest import KEY, VALUES, Digest
 
 FEW = Options(resamples=699)
-DETERMINISTIC = {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": True}
-
-
-def digests(
-    runs: int, seed: int, *, deterministic: bool = False, count: int = 101, **how: Any
-) -> list[Digest]:
-    """Runs of 101 echoes each, reduced to digests; ``how`` as in :func:`run_builder.times`."""
-    random = np.random.default_rng(seed)
-    return [
-        Digest(
-            f"run-{seed}-{number}",
-            quantile_lines(run_builder.exchanges(times(random, count, **how)))[0],
-            {"kernel": "6.1"},
-            deterministic=deterministic,
-        )
-        for number in range(runs)
-    ]
 
 
 def line(found: Comparison, stage: str, quantile: str = "p50") -> pd.Series[Any]:
@@ -197,7 +175,7 @@ def test_a_clear_shift_is_significant_however_little_the_runs_vary() -> None:
 
 def test_an_outlying_run_decides_nothing() -> None:
     base, new = digests(10, 1, run_spread=0.005), digests(9, 2, run_spread=0.005)
-    disturbed = digests(1, 3, shift=dict.fromkeys(run_builder.STAGES, 3.0))
+    disturbed = digests(1, 3, shift=dict.fromkeys(STAGES, 3.0))
     found = compare_digests(base, [*new, *disturbed]).lines
     assert set(found["verdict"]) <= {SAME, INCONCLUSIVE}
     assert (found["change"].fillna(0).abs() < 0.03).all()
@@ -389,7 +367,7 @@ def test_a_wall_clock_on_one_side_makes_it_a_wall_clock() -> None:
 @cache
 def pool(seed: int, shift: float, spread: float) -> list[Digest]:
     """A hundred recordings to draw from; run to run every stage varies by ``spread``."""
-    moved = dict.fromkeys(run_builder.STAGES, shift)
+    moved = dict.fromkeys(STAGES, shift)
     return digests(100, seed, run_spread=spread, shift=moved)
 
 
@@ -432,213 +410,6 @@ def test_rates_on_the_deterministic_clock() -> None:
     assert set(found) == {SLOWER}
 
 
-# --------------------------------------------------------------------------
-# What may be compared: on recordings
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> tracer.frames.Run:
-    return tracer.load(record(tmp_path / "base", times(np.random.default_rng(1), 31)))
-
-
-def other(tmp_path: Path, **meta: Any) -> tracer.frames.Run:
-    return tracer.load(record(tmp_path / "new", times(np.random.default_rng(2), 31), **meta))
-
-
-def test_recordings_compare(base: Any, tmp_path: Path) -> None:
-    clock = {"clock": DETERMINISTIC}
-    found = compare([base], [other(tmp_path)], Options(stages=("handler",), types=("netlink",)))
-    assert set(found.lines["stage"]) == {"handler"}
-    assert found.lines["decides"].tolist() == [True, False]
-    assert found.base == (str(tmp_path / "base"),)
-    with pytest.raises(TracerError, match="differ in clock"):
-        compare(
-            [base],
-            [tracer.load(record(tmp_path / "d", times(np.random.default_rng(2), 31), **clock))],
-        )
-
-
-OTHER_PLAN = [*META["plan"][:1], META["plan"][1] | {"site": "kprobe"}]
-
-
-@pytest.mark.parametrize(
-    ("meta", "name", "said"),
-    [
-        ({"plan": OTHER_PLAN}, "plan",
-         "copy fentry skb_copy_datagram_iter against copy kprobe skb_copy_datagram_iter"),
-        ({"plan": META["plan"][:1]}, "plan", "skb_copy_datagram_iter against no such site"),
-        ({"kernel": "6.12"}, "kernel", "6.1.0-56-amd64 x86_64 against 6.12 x86_64"),
-        ({"clock": META["clock"] | {"source": "hpet"}}, "clock", "from tsc against .* from hpet"),
-        ({"clock": DETERMINISTIC}, "clock", "against .*, counts instructions"),
-    ],
-)  # fmt: skip
-def test_other_conditions_are_refused_unless_allowed(
-    base: Any, tmp_path: Path, meta: dict[str, Any], name: str, said: str
-) -> None:
-    new = other(tmp_path, **meta)
-    with pytest.raises(TracerError, match=f"differ in {name}: .*{said}.*--allow {name}"):
-        compare([base], [new])
-    found = compare([base], [new], Options(allow=frozenset({name})))
-    assert f"compared although these may differ: {name}" in found.notes
-
-
-def test_every_run_of_either_side_must_agree(base: Any, tmp_path: Path) -> None:
-    odd = other(tmp_path, kernel="6.12")
-    for sides in (([base, odd], [base]), ([base], [base, odd])):
-        with pytest.raises(TracerError, match="differ in kernel"):
-            compare(*sides)
-
-
-def test_plans_that_differ_in_several_sites_name_one_and_count_the_rest() -> None:
-    sites = [(point, "fentry", f"do_{point}") for point in ("copy", "handler", "reply")]
-    (base,), (new,) = digests(1, 1), digests(1, 2)
-    base = replace(base, conditions={"plan": frozenset(sites)})
-    new = replace(new, conditions={"plan": frozenset(sites[2:])})
-    with pytest.raises(TracerError, match="plan: copy fentry do_copy against no such site and 1 m"):
-        compare_digests([base], [new])
-    new = replace(new, conditions={"plan": frozenset(sites[1:])})
-    with pytest.raises(TracerError, match="copy fentry do_copy against no such site; record"):
-        compare_digests([base], [new])
-
-
-def test_reasons_of_the_plan_do_not_matter(base: Any, tmp_path: Path) -> None:
-    plan = [site | {"reason": "asked for"} for site in META["plan"]]
-    assert compare([base], [other(tmp_path, plan=plan)]).verdict == INCONCLUSIVE
-
-
-def test_an_untrusted_recording_is_refused_unless_allowed(base: Any, tmp_path: Path) -> None:
-    new = other(tmp_path, losses={"recursion_misses": 3})
-    with pytest.raises(TracerError, match=r"new is untrusted \(recursion misses.*--allow untrust"):
-        compare([base], [new])
-    assert compare([base], [new], Options(allow=frozenset({"untrusted"}))).exit_status == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"types": ("notify",)}, "no type 'notify' has 10 .*choose from: netlink, msgchan echo$"),
-        ({"types": ("netlink", "no")}, "no type 'no' has 10 .*choose from: netlink, msgchan echo$"),
-        ({"types": ("msgchan echo", "")}, "no type '' has"),
-        ({"stages": ("exit",)}, "no stage 'exit' has 10 settled exchanges in every run; choose"),
-        ({"stages": ("copy", "handlr")}, "no stage 'handlr' .*: encode, send_entry, .*total$"),
-        ({"types": ("netlink",), "stages": ("copy", "exit")}, "no stage 'exit'"),
-    ],
-)
-def test_whatever_is_asked_for_must_be_there(
-    base: Any, options: dict[str, tuple[str, ...]], said: str
-) -> None:
-    with pytest.raises(TracerError, match=f"nothing to compare: {said}"):
-        compare([base], [base], Options(**options))
-
-
-def test_a_stage_that_one_side_lost_cannot_be_asked_for() -> None:
-    (base,), (new,) = digests(1, 1), digests(1, 2)
-    new = replace(new, lines=new.lines.drop(index="wake", level="stage"))
-    with pytest.raises(TracerError, match="no stage 'wake' has 10 settled exchanges in every run"):
-        compare_digests([base], [new], Options(stages=("copy", "wake")))
-
-
-@pytest.mark.parametrize("count", [0, 9])
-def test_nothing_to_compare(base: Any, tmp_path: Path, count: int) -> None:
-    few = tracer.load(record(tmp_path / "few", times(np.random.default_rng(2), count)))
-    for sides in (([base], [few]), ([few], [base]), ([base], [base, few])):
-        for options in (Options(), Options(types=("netlink",)), Options(stages=("copy",))):
-            with pytest.raises(TracerError, match=r"nothing to compare: no .*record more exch"):
-                compare(*sides, options)
-    for none in (([base], []), ([], [base])):
-        with pytest.raises(TracerError, match="a side has no run"):
-            compare(*none)
-
-
-# --------------------------------------------------------------------------
-# Notes
-
-
-def test_other_hosts_and_builds_are_noted(base: Any, tmp_path: Path) -> None:
-    found = compare([base], [other(tmp_path, host="there", module={"build_id": "77"})])
-    assert "the host differs: lab, there" in found.notes
-    assert "the module build differs: 48c0, 77" in found.notes
-
-
-def test_of_like_recordings_only_what_is_left_out_is_noted(base: Any, tmp_path: Path) -> None:
-    found = compare([base], [other(tmp_path)])
-    assert found.notes == ("netlink, msgchan echo: p99 needs 300 exchanges a run",)
-
-
-def test_on_the_deterministic_clock_another_host_is_no_matter() -> None:
-    (base,), (new,) = digests(1, 1, deterministic=True), digests(1, 2, deterministic=True)
-    base = replace(base, remarks={"host": "here", "module build": "48c0"})
-    new = replace(new, remarks={"host": "there", "module build": "77"})
-    assert compare_digests([base], [new]).notes == ("the module build differs: 48c0, 77",)
-
-
-def test_what_has_too_few_exchanges_is_noted(base: Any, tmp_path: Path) -> None:
-    found = compare([base], [other(tmp_path)])
-    assert "netlink, msgchan echo: p99 needs 300 exchanges a run" in found.notes
-    assert set(found.lines["quantile"]) == {"p50", "p90"}
-
-
-def test_sides_one_after_the_other_are_noted() -> None:
-    def started(runs: list[Digest], *hours: int) -> list[Digest]:
-        return [
-            replace(r, started=f"2026-11-21T{h:02}:00") for r, h in zip(runs, hours, strict=True)
-        ]
-
-    sides = digests(2, 1), digests(2, 2)
-    after = compare_digests(started(sides[0], 1, 2), started(sides[1], 3, 4))
-    mixed = compare_digests(started(sides[0], 1, 3), started(sides[1], 2, 4))
-    assert any("recorded after the other" in note for note in after.notes)
-    assert mixed.notes == ()
-    assert compare_digests(started(sides[0], 3, 4), started(sides[1], 1, 2)).notes == after.notes
-    one = compare_digests(started(sides[0], 1, 2), started(sides[1][:1], 3))
-    assert one.notes == ()
-
-
-ECHOES, GETS = ("netlink", "msgchan echo"), ("getsockopt", "msgchan request")
-
-
-def test_a_type_of_one_side_is_noted() -> None:
-    base = [replace(digests(1, 1)[0], outcomes={ECHOES: (1.0, 0.0), GETS: (1.0, 0.0)})]
-    new = [replace(digests(1, 2)[0], outcomes={ECHOES: (1.0, 0.0)})]
-    assert compare_digests(base, new).notes == ("getsockopt, msgchan request: only in base",)
-    assert compare_digests(new, base).notes == ("getsockopt, msgchan request: only in new",)
-    assert compare_digests(new, base, Options(types=("msgchan echo",))).notes == ()
-
-
-@pytest.mark.parametrize(
-    ("shares", "said"),
-    [
-        ((0.0, 1.0), "0.0% succeeded and 100.0% failed, in base 100.0% and 0.0%"),
-        ((0.9, 0.0), "90.0% succeeded and 0.0% failed, in base 100.0% and 0.0%"),
-        ((0.991, 0.009), ""),
-    ],
-)
-def test_other_outcomes_are_refused_unless_allowed(shares: tuple[float, float], said: str) -> None:
-    """What fails at once is fast: that is no improvement."""
-    base = [replace(run, outcomes={ECHOES: (1.0, 0.0)}) for run in digests(1, 1)]
-    new = [replace(run, outcomes={ECHOES: shares}) for run in digests(1, 2)]
-    allowed = compare_digests(base, new, Options(allow=frozenset({"outcomes"})))
-    if not said:
-        assert compare_digests(base, new).verdict == allowed.verdict
-        assert not [note for note in allowed.notes if "succeeded" in note]
-        return
-    told = f"netlink, msgchan echo: {said}"
-    with pytest.raises(TracerError, match=f"{told}; find out why, or say --allow outcomes"):
-        compare_digests(base, new)
-    assert told in allowed.notes
-
-
-def test_outcomes_of_types_that_are_not_compared_do_not_matter() -> None:
-    """Neither of those that nobody asked for, nor of those with too few exchanges to compare."""
-    (base,), (new,) = digests(1, 1), digests(1, 2)
-    shares = {ECHOES: (1.0, 0.0), GETS: (1.0, 0.0)}
-    base, new = replace(base, outcomes=shares), replace(new, outcomes={**shares, GETS: (0.0, 1.0)})
-    assert compare_digests([base], [new]).notes == ()
-    failed = replace(new, outcomes={ECHOES: (0.0, 1.0)})
-    with pytest.raises(TracerError, match="no type 'getsockopt'"):
-        compare_digests([base], [failed], Options(types=("getsockopt",)))
-
-
 def test_what_is_unexplained_is_compared_where_there_is_some() -> None:
     (base,), (new,) = digests(1, 1), digests(1, 2)
     assert "unexplained" not in set(compare_digests([base], [new]).lines["stage"])
@@ -646,11 +417,3 @@ def test_what_is_unexplained_is_compared_where_there_is_some() -> None:
     lines.loc[lines.index.get_level_values("stage") == "unexplained", "value_ns"] = 500
     found = compare_digests([base], [replace(new, lines=lines)])
     assert line(found, "unexplained")["change_ns"] == 500
-
-
-def test_a_stage_that_not_every_run_has_is_left_out_and_noted() -> None:
-    (base,), (new,) = digests(1, 1), digests(1, 2)
-    new = replace(new, lines=new.lines.drop(index="wake", level="stage"))
-    found = compare_digests([base], [new])
-    assert "wake" not in set(found.lines["stage"])
-    assert found.notes == ("netlink, msgchan echo: wake is not in every run",)
