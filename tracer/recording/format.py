@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How rows look on disk: names, columns, types and encodings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+KINDS = ("events", "sends", "tasks")
+META_NAME = "meta.json"
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "events": pa.schema(
+        [
+            ("start_ns", pa.int64()),
+            ("end_ns", pa.int64()),
+            ("kind", pa.uint8()),
+            ("point", pa.dictionary(pa.int8(), pa.string())),
+            ("depth", pa.uint8()),
+            ("cpu", pa.uint16()),
+            ("tid", pa.uint32()),
+            ("tgid", pa.uint32()),
+            ("netns", pa.uint32()),
+            ("sock", pa.int32()),
+            ("skb", pa.int32()),
+            ("token", pa.uint64()),
+            ("proto", pa.uint8()),
+            ("direction", pa.uint8()),
+            ("portid", pa.uint32()),
+            ("seq", pa.uint32()),
+            ("type", pa.uint16()),
+            ("flags", pa.uint16()),
+            ("size", pa.uint32()),
+            ("ret", pa.int32()),
+        ]
+    ),
+    "sends": pa.schema(
+        [
+            ("begin_ns", pa.int64()),
+            ("end_ns", pa.int64()),
+            ("intended_ns", pa.int64()),
+            ("tid", pa.uint32()),
+            ("tgid", pa.uint32()),
+            ("portid", pa.uint32()),
+            ("seq", pa.uint32()),
+            ("size", pa.uint32()),
+            ("token", pa.uint64()),
+            ("type", pa.uint16()),
+            ("errno", pa.uint16()),
+            ("channel", pa.uint8()),
+            ("kind", pa.uint8()),
+            ("proto", pa.uint8()),
+        ]
+    ),
+    "tasks": pa.schema(
+        [
+            ("start_ns", pa.int64()),
+            ("tid", pa.uint32()),
+            ("tgid", pa.uint32()),
+            ("ppid", pa.uint32()),
+            ("netns", pa.uint32()),
+            ("comm", pa.string()),
+        ]
+    ),
+}
+
+# Times, sequence numbers, sizes and port ids grow or repeat in small steps;
+# everything else is a small set of values, or (the token) noise.
+DELTA = {"start_ns", "end_ns", "begin_ns", "intended_ns", "seq", "size", "portid"}
+PLAIN = {"token"}
+SEGMENT_NAME = re.compile(r"(\d{6,})(?:-(\d{6,}))?\.parquet")
+
+
+def sends_table(entries: np.ndarray[Any, Any]) -> pa.Table:
+    """Turn entries of the user side's log (``SEND_DTYPE``) into a table of sends."""
+    return pa.table(
+        {
+            f.name: pa.array(entries[f.name].astype(f.type.to_pandas_dtype()))
+            for f in SCHEMAS["sends"]
+        }
+    )
+
+
+def conform(table: pa.Table, kind: str) -> pa.Table:
+    """The table with the columns, order and types of its kind."""
+    schema = SCHEMAS[kind]
+    if set(table.column_names) != set(schema.names):
+        wrong = sorted(set(table.column_names) ^ set(schema.names))
+        raise ValueError(f"{kind}: columns missing or unknown: {', '.join(wrong)}")
+    columns = [_convert(table.column(f.name), f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _convert(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    if column.type == wanted:
+        return column
+    if pa.types.is_dictionary(wanted):
+        # There is no cast between index types of dictionaries that arrive in
+        # parts: go through the few distinct strings.
+        strings = column.cast(wanted.value_type).combine_chunks()
+        encoded = strings.dictionary_encode()
+        indices = encoded.indices.cast(wanted.index_type)
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, encoded.dictionary)])
+    return column.cast(wanted)
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """The type of the values, however they are encoded."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

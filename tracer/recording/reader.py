@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Open a recording, made on any host: needs neither BCC nor root nor Linux."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracer.errors import TracerError
+from tracer.event import POINTS
+from tracer.recording.format import (
+    KINDS,
+    META_NAME,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    SEGMENT_NAME,
+    conform,
+    plain,
+)
+
+
+@dataclass
+class Recording:
+    """An opened recording.
+
+    ``events``, ``sends`` and ``tasks`` have the columns of `SCHEMAS`, times in
+    nanoseconds of CLOCK_MONOTONIC. ``damage`` has one line for everything that
+    is known to be missing; it is empty for a complete recording.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+    events: pd.DataFrame
+    sends: pd.DataFrame
+    tasks: pd.DataFrame
+    damage: list[str]
+
+
+def open_recording(path: str | os.PathLike[str]) -> Recording:
+    """Open a recording made on any host; needs neither BCC nor root nor Linux.
+
+    Segments that cannot be read are left out and named in ``damage``. Raises
+    `TracerError` for a missing directory, one that is no recording or must not be read,
+    a newer schema, a missing or wrongly typed column, and a point not known here.
+    """
+    root = Path(path)
+    meta = _read_meta(root)
+    damage: list[str] = []
+    if not meta["clean"]:
+        damage.append("the recording was not closed: rows after the last segment are lost")
+    frames = {}
+    for kind in KINDS:
+        table = _read_kind(root / kind, kind, damage)
+        if meta["clean"]:
+            declared = meta.get("segments", {}).get(kind, table.num_rows)
+            if declared != table.num_rows:
+                damage.append(f"{kind}: {table.num_rows} rows found, {declared} were written")
+        frames[kind] = table.to_pandas(split_blocks=True, self_destruct=True)
+    frames["events"]["point"] = _known(frames["events"]["point"], root)
+    return Recording(root, meta, frames["events"], frames["sends"], frames["tasks"], damage)
+
+
+def _known(points: pd.Series[Any], root: Path) -> pd.Series[Any]:
+    """The points, their categories strings even where there is none."""
+    unknown = sorted(set(points.cat.categories) - set(POINTS))
+    if unknown:
+        raise TracerError(
+            f"cannot open the recording {root}",
+            f"its events name the point {unknown[0]}, which this tracer does not know",
+            "upgrade tracer",
+        )
+    return points.cat.rename_categories(points.cat.categories.astype("str"))
+
+
+def _read_meta(root: Path) -> dict[str, Any]:
+    what = f"cannot open the recording {root}"
+    todo = "give the directory that `tracer record -o` wrote"
+    try:
+        if not root.is_dir():
+            why = "it is not a directory" if root.exists() else "there is no such directory"
+            raise TracerError(what, why, todo)
+        meta = json.loads((root / META_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TracerError(what, f"it has no {META_NAME}", todo) from None
+    except PermissionError as error:
+        raise TracerError(what, "you may not read it", "make it readable to you") from error
+    except OSError as error:
+        raise TracerError(what, os.strerror(error.errno or 0), todo) from error
+    except ValueError as error:
+        raise TracerError(what, f"{META_NAME} cannot be read ({error})", "record again") from error
+    version = meta.get("schema") if isinstance(meta, dict) else None
+    if not isinstance(version, int) or version < 1 or not isinstance(meta.get("clean"), bool):
+        raise TracerError(what, f"{META_NAME} is not that of a recording", "record again")
+    if version > SCHEMA_VERSION:
+        raise TracerError(
+            what,
+            f"its schema is {version}, this tracer reads up to {SCHEMA_VERSION}",
+            "upgrade tracer",
+        )
+    return dict(meta)
+
+
+def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
+    """All readable rows of one kind in the order in which they were written."""
+    for part in sorted(directory.glob("*.part")):
+        damage.append(f"{kind}/{part.name}: open segment lost")
+    tables: list[pa.Table] = []
+    following = 0
+    for first, last, file in _segments(directory):
+        if last < following:
+            continue  # merged into a file that was read
+        if first > following:
+            damage.append(f"{kind}: segments {following} to {first - 1} are missing")
+        try:
+            tables.append(_read_segment(file, kind))
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            damage.append(f"{kind}/{file.name}: segment lost, it cannot be read ({reason})")
+            if last > first:
+                continue  # its segments may still be there
+        following = last + 1
+    if not tables:
+        return SCHEMAS[kind].empty_table()
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def _segments(directory: Path) -> list[tuple[int, int, Path]]:
+    """First and last number and path of each file, wide ranges first."""
+    found = []
+    for file in directory.glob("*.parquet"):
+        if match := SEGMENT_NAME.fullmatch(file.name):
+            first = int(match[1])
+            found.append((first, int(match[2] or first), file))
+    return sorted(found, key=lambda entry: (entry[0], -entry[1]))
+
+
+def _read_segment(file: Path, kind: str) -> pa.Table:
+    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        _check_columns(parquet.schema_arrow, file, kind)
+        return conform(parquet.read(columns=SCHEMAS[kind].names), kind)
+
+
+def _check_columns(found: pa.Schema, file: Path, kind: str) -> None:
+    what = f"cannot use the recording's {kind}/{file.name}"
+    for wanted in SCHEMAS[kind]:
+        if wanted.name not in found.names:
+            raise TracerError(what, f"column {wanted.name} is missing", "record again")
+        there = plain(found.field(wanted.name).type)
+        if there != plain(wanted.type):
+            raise TracerError(
+                what,
+                f"column {wanted.name} is {there}, it should be {plain(wanted.type)}",
+                "record again, or write it with the schema that meta.json names",
+            )
