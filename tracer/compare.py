@@ -18,14 +18,13 @@ line may move from nine tenths of the margin on, so that a rise of just the marg
 surely as a larger one. Unless stages are asked for, those within the kernel decide: a Python
 program's own stages do not repeat well enough.
 
-On a wall clock too few runs (below five a side, as allowed here) leave every line inconclusive,
-but for one that is beyond noise: :func:`_beyond_noise`.
+How much runs differ on a wall clock is :mod:`tracer.wall_clock`'s business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,40 +36,34 @@ from tracer.comparable import notes, require_comparable
 from tracer.digest import MINIMUM, QUANTILES, VALUES, Digest, digest
 from tracer.errors import TracerError
 from tracer.resample import Floats
+from tracer.verdicts import (
+    EXIT_STATUS,
+    FASTER,
+    INCONCLUSIVE,
+    SAME,
+    SLOWER,
+    Options,
+    Sides,
+    judged,
+)
+from tracer.wall_clock import MOST_RUNS, between_runs, more_runs
 
 if TYPE_CHECKING:
     from tracer.frames import Run
 
-SAME, SLOWER, FASTER, INCONCLUSIVE = "same", "slower", "faster", "inconclusive"
-EXIT_STATUS = {SAME: 0, FASTER: 0, SLOWER: 1, INCONCLUSIVE: 3}
-LEAST_RUNS = 3
-MOST_RUNS = 1_000_000
+__all__ = [
+    "FASTER",
+    "INCONCLUSIVE",
+    "SAME",
+    "SLOWER",
+    "Comparison",
+    "Options",
+    "compare",
+    "compare_digests",
+]
+
 _TOO_FEW = f"has {min(MINIMUM.values())} settled exchanges in every run"
 _NEAR = 0.9
-_BEYOND = 2.0
-_BEYOND_COUNT = 30
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to compare.
-
-    ``min_effect`` (share of the base) and ``min_effect_ns``: the larger one is the margin.
-    ``confidence`` of the intervals of single lines; ``false_alarms``: the chance of even one
-    ``slower`` or ``faster`` line between like sides. ``stages`` and ``types`` (channel or
-    name) select lines; ``allow`` names conditions that may differ
-    (:data:`tracer.comparable.CONDITIONS`).
-    """
-
-    min_effect: float = 0.02
-    min_effect_ns: int = 100
-    confidence: float = 0.95
-    false_alarms: float = 0.01
-    resamples: int = 5000
-    seed: int = 1
-    stages: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    allow: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,7 @@ def compare_digests(
     options = options or Options()
     require_comparable(base, new, options.allow, options.types)
     index = _common_lines([*base, *new], options)
-    sides = _Sides(_values(base, index), _values(new, index))
+    sides = Sides(_values(base, index), _values(new, index))
     deterministic = all(run.deterministic for run in (*base, *new))
     lines = _judge(index.to_frame(index=False), sides, deterministic, options)
     return Comparison(
@@ -189,21 +182,13 @@ def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[
     return stage
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Per side the columns of ``Digest.lines``: name -> runs x lines."""
-
-    base: dict[str, Floats]
-    new: dict[str, Floats]
-
-
 def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
     tables = [run.lines if run.lines.index.equals(index) else run.lines.loc[index] for run in runs]
     return {name: np.stack([t[name].to_numpy(np.float64) for t in tables]) for name in VALUES}
 
 
 def _judge(
-    lines: pd.DataFrame, sides: _Sides, deterministic: bool, options: Options
+    lines: pd.DataFrame, sides: Sides, deterministic: bool, options: Options
 ) -> pd.DataFrame:
     """Add the columns of ``Comparison.lines`` to the key columns."""
     base, new = sides.base["value_ns"], sides.new["value_ns"]
@@ -219,7 +204,7 @@ def _judge(
         repeats = repeatability.bounds(lines["stage"], lines["quantile"], base_level)
         low, high, p, more, verdicts = _within_runs(sides, change, margin, repeats)
     else:
-        low, high, p, more, verdicts = _between_runs(sides, change, margin, options)
+        low, high, p, more, verdicts = between_runs(sides, change, margin, options)
     lines["low_ns"], lines["high_ns"], lines["margin_ns"] = low, high, margin
     lines["p"] = pd.array(p, "Float64").copy()
     lines.loc[np.isnan(p), "p"] = pd.NA
@@ -243,7 +228,7 @@ def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.S
 
 
 def _within_runs(
-    sides: _Sides, change: Floats, margin: Floats, repeats: Floats
+    sides: Sides, change: Floats, margin: Floats, repeats: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
     """low, high, p (NaN), more_runs and verdict by line, from the spread within the runs.
 
@@ -263,104 +248,14 @@ def _within_runs(
     ]
     low, high = change - np.hypot(down[1], up[0]), change + np.hypot(up[1], down[0])
     runs = min(len(sides.base["value_ns"]), len(sides.new["value_ns"]))
-    more = _more_runs(runs, change, low, high, margin, np.zeros(change.size))
+    more = more_runs(runs, change, low, high, margin, np.zeros(change.size))
     more[repeats >= np.abs(margin - np.abs(change))] = MOST_RUNS
     low, high = low - repeats, high + repeats
     always = np.ones(change.size, np.bool_)
     return (
         *(low, high, np.full(change.size, np.nan), more),
-        _verdicts(change, low, high, margin, always, reached=_NEAR * margin),
+        judged(change, low, high, margin, always, reached=_NEAR * margin),
     )
-
-
-def _between_runs(
-    sides: _Sides, change: Floats, margin: Floats, options: Options
-) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
-    """low, high, p, more_runs and verdict by line, from the spread between runs."""
-    base, new = sides.base["value_ns"], sides.new["value_ns"]
-    runs = len(base), len(new)
-    random = np.random.default_rng(options.seed)
-    low, high = resample.bootstrap_interval(
-        base, new, options.confidence, options.resamples, random
-    )
-    if min(runs) < LEAST_RUNS or resample.smallest_p(*runs) > options.false_alarms:
-        missing = max(needed_runs(options.false_alarms) - min(runs), 1)
-        verdicts = _beyond_noise(sides, change, margin)
-        return low, high, np.full(change.size, np.nan), np.full(change.size, missing), verdicts
-    tested = resample.permutation_test(
-        base, new, margin, options.false_alarms, options.resamples, random
-    )
-    significant = tested.p <= options.false_alarms
-    verdicts = _verdicts(change, low, high, margin, significant)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        prove = tested.critical / tested.statistic
-    more = _more_runs(min(runs), change, low, high, margin, prove)
-    return low, high, tested.p, more, verdicts
-
-
-def _verdicts(
-    change: Floats,
-    low: Floats,
-    high: Floats,
-    margin: Floats,
-    significant: npt.NDArray[np.bool_],
-    reached: Floats | None = None,
-) -> list[str]:
-    """By line; ``reached`` is the change from which on a line may be slower or faster."""
-    found = np.full(change.size, INCONCLUSIVE, object)
-    moved = (np.abs(change) >= (margin if reached is None else reached)) & significant
-    found[moved & (change > 0) & (low > 0)] = SLOWER
-    found[moved & (change < 0) & (high < 0)] = FASTER
-    found[(low > -margin) & (high < margin)] = SAME
-    return [str(verdict) for verdict in found]
-
-
-def _beyond_noise(sides: _Sides, change: Floats, margin: Floats) -> list[str]:
-    """With too few runs to know the spread between runs: all inconclusive but the gross.
-
-    A line is ``slower`` when the fastest tenth of the exchanges in every new run takes at
-    least twice as long as the slowest tenth in any base run (and the other way round for
-    ``faster``), with 30 exchanges a run: a disturbance would have to have slowed nearly every
-    exchange to more than twice what nearly none took before. That is a rule, no test; it
-    states no p.
-    """
-    base, new = sides.base, sides.new
-    many = np.minimum(base["count"].min(axis=0), new["count"].min(axis=0)) >= _BEYOND_COUNT
-    gross = many & (np.abs(change) >= margin)
-    found = np.full(change.size, INCONCLUSIVE, object)
-    slower = new["fast_ns"].min(axis=0) >= _BEYOND * base["slow_ns"].max(axis=0)
-    faster = base["fast_ns"].min(axis=0) >= _BEYOND * new["slow_ns"].max(axis=0)
-    found[gross & slower & (change > 0)] = SLOWER
-    found[gross & faster & (change < 0)] = FASTER
-    return [str(verdict) for verdict in found]
-
-
-def needed_runs(false_alarms: float) -> int:
-    """The fewest runs a side with which chance can be told from change: 5 for 1 %."""
-    runs = LEAST_RUNS
-    while resample.smallest_p(runs, runs) > false_alarms:
-        runs += 1
-    return runs
-
-
-def _more_runs(
-    runs: int, change: Floats, low: Floats, high: Floats, margin: Floats, prove: Floats
-) -> Floats:
-    """How many runs more, a side, would settle each line if its change and spread stay.
-
-    Standard errors shrink with the root of the number of runs. A change of the margin or more
-    is settled when it is ``prove`` times less uncertain and its interval excludes 0, a smaller
-    one when its interval fits within the margin.
-    """
-    size = np.abs(change)
-    reach = np.maximum(high - change, change - low)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.where(
-            size >= margin, np.fmax(prove, reach / size), reach / np.abs(margin - size)
-        )
-    needed = np.ceil(runs * np.square(factor)) - runs
-    more: Floats = np.clip(np.nan_to_num(needed, nan=1, posinf=MOST_RUNS), 1, MOST_RUNS)
-    return more
 
 
 # --------------------------------------------------------------------------

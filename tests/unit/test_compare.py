@@ -16,16 +16,14 @@ from run_builder import STAGES, digests
 from tracer.compare import (
     FASTER,
     INCONCLUSIVE,
-    MOST_RUNS,
     SAME,
     SLOWER,
     Comparison,
     Options,
-    _more_runs,
     compare_digests,
-    needed_runs,
 )
 from tracer.digest import KEY, VALUES, Digest
+from tracer.wall_clock import MOST_RUNS, more_runs, needed_runs
 
 FEW = Options(resamples=699)
 
@@ -284,7 +282,7 @@ def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int
 
 def test_more_runs_prove_a_change_and_keep_its_interval_from_0() -> None:
     same = np.full(4, 200.0)
-    found = _more_runs(
+    found = more_runs(
         4, same, same - 800, same + 50, same / 2, np.array([5.0, 0.1, np.inf, np.nan])
     )
     # The interval reaches four times as far as the change is large.

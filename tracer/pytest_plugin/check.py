@@ -24,7 +24,6 @@ from tracer.compare import (
     Comparison,
     Options,
     compare_digests,
-    needed_runs,
 )
 from tracer.digest import Digest, digest
 from tracer.errors import TracerError
@@ -39,6 +38,7 @@ from tracer.pytest_plugin.outcome import (
     LatencyUnfit,
 )
 from tracer.report.comparison import summary
+from tracer.wall_clock import needed_runs
 
 UPDATED, UNFIT = "updated", "unfit"
 _NAME = re.compile(r"[\w][\w.+-]*")

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
+from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
 from tracer.frames import Run
 from tracer.report.comparison import numbers
 from tracer.report.tables import SETTLED
+from tracer.wall_clock import MOST_RUNS
 
 MOST_LINES = 8
 SLOWEST = 3

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tracer.compare import FASTER, INCONCLUSIVE, MOST_RUNS, SAME, SLOWER, Comparison
+from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
 from tracer.report.summary import records
 from tracer.report.text import show
+from tracer.wall_clock import MOST_RUNS
 
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
 

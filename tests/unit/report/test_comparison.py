@@ -14,9 +14,10 @@ import pytest
 import run_builder
 from rich.console import Console
 
-from tracer.compare import MOST_RUNS, SLOWER, Comparison, compare_digests
+from tracer.compare import SLOWER, Comparison, compare_digests
 from tracer.digest import Digest, quantile_lines
 from tracer.report.comparison import render, summary
+from tracer.wall_clock import MOST_RUNS
 
 
 def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Comparison:
