@@ -7,6 +7,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracer.errors import TracerError
+from tracer.recording.files import create, make_directory
 from tracer.recording.format import DELTA, KINDS, META_NAME, PLAIN, SCHEMA_VERSION, SCHEMAS, conform
 
 FLUSH_ROWS = 1_000_000
@@ -99,7 +101,7 @@ class RecordingWriter:
 
     def _begin(self) -> None:
         for state in self._kinds.values():
-            state.directory.mkdir(exist_ok=True)
+            make_directory(state.directory)
         self._write_meta(clean=False)
 
     def _flush(self) -> None:
@@ -128,8 +130,8 @@ class RecordingWriter:
         text = json.dumps(self._meta, indent=1)
 
         def write(part: Path) -> None:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
+            with create(part) as file:
+                file.write(text.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -140,24 +142,43 @@ class RecordingWriter:
         try:
             step()
         except OSError as error:
-            lost = sum(state.buffered_rows for state in self._kinds.values())
-            kept = ", ".join(f"{rows} {kind}" for kind, rows in self.rows.items())
-            raise TracerError(
-                f"cannot write the recording {self.path}",
-                f"{os.strerror(error.errno) if error.errno else error} "
-                f"({lost} rows not yet written are lost)",
-                f"free some space or choose another directory; {kept} are kept and stay readable",
-            ) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> TracerError:
+        """What a failed system call costs, as far as can be seen from here."""
+        what = f"cannot write the recording {self.path}"
+        lost = sum(state.buffered_rows for state in self._kinds.values())
+        parts = [self.path / META_NAME, *(state.directory for state in self._kinds.values())]
+        if gone := [part for part in (self.path, *parts) if not part.exists()]:
+            return TracerError(
+                what,
+                f"{gone[0]} was removed or renamed while it recorded, and what was recorded "
+                f"is gone with it ({sum(self.rows.values())} rows written, {lost} to be written)",
+                "record again, and leave the directory alone meanwhile",
+            )
+        kept = ", ".join(f"{rows} {kind}" for kind, rows in self.rows.items())
+        return TracerError(
+            what,
+            f"{os.strerror(error.errno) if error.errno else error} "
+            f"({lost} rows not yet written are lost)",
+            f"free some space or choose another directory; {kept} are kept and stay readable",
+        )
 
 
 def _claim(path: Path) -> None:
     """Make the directory ours, or say whose it is."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Who made it beforehand chose who may list it; what is in it is the owner's anyway.
+        if not path.exists():
+            with suppress(FileExistsError):
+                make_directory(path)
+        if not path.is_dir():
+            raise FileExistsError(path)
         taken = any(path.iterdir())
         if not taken:
             # Of two recorders that both saw it empty, one creates this file.
-            with (path / META_NAME).open("x"):
+            with create(path / META_NAME):
                 return
     except FileExistsError:
         taken = True
@@ -186,7 +207,7 @@ def _write_parquet(target: Path, kind: str, tables: Iterator[pa.Table]) -> None:
     other = [name for name in schema.names if name not in DELTA | PLAIN]
 
     def write(part: Path) -> None:
-        with part.open("wb") as file:
+        with create(part) as file:
             writer = pq.ParquetWriter(
                 file,
                 schema,

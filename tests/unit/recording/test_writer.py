@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,50 @@ def test_a_merge_that_fails_otherwise_is_told(
     with pytest.raises(TracerError, match="Input/output error"):
         write(tmp_path / "run")
     assert len(open_recording(tmp_path / "run").events) == 131
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_it_is_the_owners_only_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """The command line may hold secrets."""
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "closed")
+        write(tmp_path / "open", close=False)
+    finally:
+        os.umask(before)
+    for root in (tmp_path / "closed", tmp_path / "open"):
+        found = {path: path.stat().st_mode & 0o7777 for path in (root, *root.rglob("*"))}
+        assert len(found) > 5
+        assert {path: mode for path, mode in found.items() if path.is_dir() and mode != 0o700} == {}
+        assert {path: mode for path, mode in found.items() if path.is_file() and mode != 0o600} == (
+            {}
+        )
+
+
+def test_a_directory_made_beforehand_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    (tmp_path / "run").chmod(0o755)
+    write(tmp_path / "run")
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "run" / "events").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("gone", ["", "events"])
+@pytest.mark.parametrize("how", ["flush", "close"])
+def test_what_was_removed_while_it_recorded_is_not_called_kept(
+    tmp_path: Path, gone: str, how: str
+) -> None:
+    run = tmp_path / "run"
+    writer = RecordingWriter(run, META)
+    writer.append(events=events(101))
+    writer.flush()
+    writer.append(events=events(23, first=101))
+    shutil.rmtree(run / gone)
+    with pytest.raises(TracerError) as failure:
+        writer.flush() if how == "flush" else writer.close({})
+    assert "was removed or renamed while it recorded" in str(failure.value)
+    assert "(101 rows written, 23 to be written)" in str(failure.value)
+    assert "kept" not in str(failure.value)
 
 
 def test_directories_above_are_made(tmp_path: Path) -> None:
