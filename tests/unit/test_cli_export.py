@@ -10,7 +10,7 @@ import click.testing
 import numpy as np
 import pandas as pd
 import pytest
-from recording_copies import ALL_CHANNELS
+from recording_copies import ALL_CHANNELS, Copy
 from run_builder import record, times
 from trace_event_format import check
 
@@ -49,11 +49,21 @@ def test_an_untrusted_recording_is_exported_with_status_1(tmp_path: Path) -> Non
     assert len(pd.read_csv(tmp_path / "a")) == 3
 
 
+def test_a_formula_is_exported_as_text_unless_the_raw_one_is_asked_for(tmp_path: Path) -> None:
+    copy = Copy(tmp_path)
+    copy.rows("tasks", lambda frame: frame.assign(comm="=1+1"))
+    for arguments, name in (([], "'=1+1"), (["--raw"], "=1+1")):
+        result = run(copy.path, "--format", "csv", "-o", tmp_path / "a", *arguments)
+        assert result.exit_code == 0, result.output
+        assert set(pd.read_csv(tmp_path / "a")["comm"]) == {name}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["nosuch", "--format", "csv", "-o", "x"], "cannot open the recording nosuch"),
         ([ALL_CHANNELS, "--format", "pdf", "-o", "x"], "'pdf' is not one of"),
+        ([ALL_CHANNELS, "--format", "parquet", "-o", "x", "--raw"], "--raw is for csv; parquet"),
         ([ALL_CHANNELS, "--format", "csv"], "Missing option '-o'"),
         ([ALL_CHANNELS, "--format", "csv", "-o", "no/x"], "cannot write no/x: No such file"),
     ],

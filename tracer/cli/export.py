@@ -26,13 +26,22 @@ FORMATS = ("perfetto", "csv", "parquet")
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True,
     metavar="FILE", help="The file to write; one that exists is replaced.",
 )  # fmt: skip
+@click.option(
+    "--raw", is_flag=True,
+    help="csv: texts as they were recorded, also those that a spreadsheet takes for a formula.",
+)  # fmt: skip
 @click.pass_context
-def command(ctx: click.Context, directory: Path, form: str, output: Path) -> None:
+def command(ctx: click.Context, directory: Path, form: str, output: Path, raw: bool) -> None:
     """Write the recording in DIRECTORY as one file in another format.
 
     perfetto is a timeline in the trace-event format: processes with their threads
     and sockets, and arrows from each request to its reply. csv and parquet hold
-    one row per exchange, with the columns of docs/frames.md.
+    one row per exchange, with the columns of docs/frames.md. In csv a text that
+    begins like a formula (= + - @) gets a ' before it, and controls are escaped;
+    --raw leaves both.
+
+    parquet holds the recording's meta.json as well, and with it the command line.
+    FILE gets the rights that your umask gives, unlike a recording.
 
     Exit status 1 when the recording cannot be trusted; the file is written.
 
@@ -41,6 +50,8 @@ def command(ctx: click.Context, directory: Path, form: str, output: Path) -> Non
       tracer export runs/first --format perfetto -o first.json
       tracer export runs/first --format parquet -o first.parquet
     """
+    if raw and form != "csv":
+        raise click.UsageError(f"--raw is for csv; {form} holds texts as they were recorded")
     run = load(directory)
     if form == "perfetto":
         counts: dict[str, int] = {}
@@ -48,8 +59,10 @@ def command(ctx: click.Context, directory: Path, form: str, output: Path) -> Non
         told = ", ".join(f"{what} {count:,}" for what, count in counts.items())
         note(f"{output}: {told}")
     else:
-        write = table.write_csv if form == "csv" else table.write_parquet
-        write_whole(output, lambda part: write(run, part))
+        if form == "csv":
+            write_whole(output, lambda part: table.write_csv(run, part, raw=raw))
+        else:
+            write_whole(output, lambda part: table.write_parquet(run, part))
         note(f"{output}: {len(run.exchanges):,} exchanges")
     if not run.trusted:
         for reason in reasons(run):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,39 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracer.report.units import printable
+
 if TYPE_CHECKING:
     from tracer.frames import Run
 
 META_KEY = b"tracer"
+FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001
+"""How a text begins that a spreadsheet may run, apart from controls, which are escaped;
+https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
-def write_csv(run: Run, path: Path) -> None:
-    """One line per exchange under a header of docs/frames.md's columns; NA is empty, times ns."""
+def write_csv(run: Run, path: Path, *, raw: bool = False) -> None:
+    """One line per exchange under a header of docs/frames.md's columns; NA is empty, times ns.
+
+    A traced thread names itself, so its name may be a formula: a text that begins like one
+    gets a ``'`` before it, and controls are written as escapes, unless ``raw``. Numbers are
+    never touched.
+    """
+    table = run.exchanges
+    texts = table.select_dtypes(exclude=["number", "bool"])
+    quoting = csv.QUOTE_MINIMAL
+    if not raw:
+        table = table.assign(**{name: texts[name].map(_harmless) for name in texts})
+    elif any(texts[name].astype(str).str.contains("\r").any() for name in texts):
+        # Python's writer takes a lone carriage return for harmless until 3.13.
+        quoting = csv.QUOTE_NONNUMERIC
     with path.open("w", encoding="utf-8", newline="") as file:
-        run.exchanges.to_csv(file, index=False, lineterminator="\n")
+        table.to_csv(file, index=False, lineterminator="\n", quoting=quoting)
+
+
+def _harmless(text: str) -> str:
+    text = printable(text)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def write_parquet(run: Run, path: Path) -> None:
