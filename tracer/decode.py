@@ -20,6 +20,7 @@ from tracer.event import (
     POINTS,
     SOCKOPT,
     TASK_DTYPE,
+    NotUnderstood,
 )
 from tracer.recording import SCHEMAS
 
@@ -37,10 +38,6 @@ _DIRECT = set(EVENT_DTYPE.names or ()) - {"point"}
 _IS_NETLINK = _membership(NETLINK)
 _IS_SOCKOPT = _membership(SOCKOPT)
 _IS_MODULE = _membership(MODULE)
-
-
-class UnknownRecordError(ValueError):
-    """A record of a kind or point that this version does not know."""
 
 
 class AddressIds:
@@ -69,9 +66,14 @@ class AddressIds:
 
 
 class Decoder:
-    """Turns blocks of ring records into tables, keeping ids stable across blocks."""
+    """Turns blocks of ring records into tables, keeping ids stable across blocks.
+
+    ``odd`` counts the records of a kind or point that this version does not know; they
+    are left out.
+    """
 
     def __init__(self) -> None:
+        self.odd = NotUnderstood()
         self._skbs = AddressIds()
         self._socks = AddressIds()
         self._namespaces = AddressIds()
@@ -79,18 +81,23 @@ class Decoder:
     def __call__(self, records: Records) -> tuple[pa.Table, pa.Table]:
         """The ``events`` and ``tasks`` tables of one block of ``EVENT_DTYPE`` records.
 
-        Raises :class:`UnknownRecordError` naming the first record it does not know.
+        Raises ``ValueError`` for records of another type.
         """
         if records.dtype != EVENT_DTYPE:
-            raise UnknownRecordError(f"records of {records.dtype}, expected {EVENT_DTYPE}")
+            raise ValueError(f"records of {records.dtype}, expected {EVENT_DTYPE}")
+        records = self._understood(records)
+        is_task = records["kind"] == KIND_TASK
+        return self._events(records[~is_task]), _tasks(records[is_task])
+
+    def _understood(self, records: Records) -> Records:
+        """Without the records of an unknown kind or point, which are counted."""
         kind, point = records["kind"], records["point"]
         named = np.where(kind == KIND_TASK, point == 0, (point > 0) & (point < len(POINTS)))
         odd = np.flatnonzero((kind == 0) | (kind > KIND_TASK) | ~named)
-        if odd.size:
-            at = int(odd[0])
-            raise UnknownRecordError(f"record {at}: kind {kind[at]}, point {point[at]}")
-        is_task = kind == KIND_TASK
-        return self._events(records[~is_task]), _tasks(records[is_task])
+        if not odd.size:
+            return records
+        self.odd.add(odd.size, f"kind {kind[odd[0]]}, point {point[odd[0]]}")
+        return np.delete(records, odd)
 
     def _events(self, records: Records) -> pa.Table:
         point = records["point"]

@@ -6,6 +6,8 @@ A unit test compiles the header and compares every offset and size.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 TO_KERNEL, TO_USER, TO_PEER = 1, 2, 3
@@ -101,3 +103,16 @@ TASK_DTYPE = np.dtype(
         ("reserved2", "<u2"),
     ]
 )
+
+
+@dataclass
+class NotUnderstood:
+    """Records that were left out because nobody knows what they mean: how many, and the first."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, count: int, first: str) -> None:
+        """``count`` more, of which ``first`` describes the first."""
+        self.first = self.first or first
+        self.count += count

@@ -133,6 +133,8 @@ def _losses(meta: dict[str, Any]) -> Iterator[Line]:
         at = [f"{point} {a[key]}" for point, a in accounts.items() if a[key]]
         total = sum(a[key] for a in accounts.values())
         yield _none(name, "probes", total, f"{', '.join(at)}; {hint}" if at else "")
+    odd = meta.get("not_understood") or {"count": 0, "first": ""}
+    yield _none("records not understood", "ring", int(odd["count"]), str(odd["first"]))
     losses = meta.get("losses", {})
     yield _none("recursion misses", "kernel", losses.get("recursion_misses", 0))
     yield _none("kprobe misses", "kernel", losses.get("kprobe_misses", 0))

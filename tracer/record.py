@@ -63,7 +63,8 @@ def record_command(
     ends the recording early, and the command with it (SIGTERM); SIGINT and SIGTERM
     do the same. ``ready`` is called when the probes stand, before the command starts.
     ``probes`` are attached ones to use, instead of attaching anew for this recording.
-    Raises :class:`TracerError` when recording fails.
+    Raises :class:`TracerError` when recording fails; a command that runs already is not ended
+    for that, but waited for, and what was recorded until then is kept.
     """
     require_executable(argv[0])
     session = Session(path, argv, options or Options(), probes)
@@ -175,6 +176,8 @@ def _drain_until(session: Session, watched: Watched, duration: float | None, sto
             return False
         if watched.ended(DRAIN_SECONDS if left is None else min(DRAIN_SECONDS, left)):
             return True
+        if session.failed and not isinstance(watched, Command):
+            return False
         if not machine.deterministic() or session.ring_fill > 0.5:
             session.drain()
     return watched.ended(0)

@@ -6,6 +6,18 @@ one page with the producer's position; the data, mapped twice in a row so that a
 record that wraps lies contiguous. A record is a header of two 32-bit words
 (length with a busy and a discard bit; page offset) and the payload, 8-byte
 aligned. All of ours are one size, so that a block is a strided numpy view.
+
+The kernel writes on other CPUs meanwhile. It marks a record busy before it moves
+the producer's position past it (``smp_store_release``), and takes the mark off
+(``xchg``) after the payload was written. So a reader looks at the producer's
+position, then at the headers below it, then at the payloads of those that were
+not busy, in that order: above the position lie headers of an earlier round, and a
+payload that is read before its header may be half written although the header,
+read later, says that it is whole. Each of the three is a numpy call of its own
+here, because within one copy the order is not defined. numpy has no barriers;
+x86 does without, since its processors keep loads in the order of the program, and
+a store behind the loads before it. Another architecture would need barriers: the
+recorder, like the lab, is for amd64.
 """
 
 from __future__ import annotations
@@ -16,23 +28,20 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from tracer.event import EVENT_DTYPE
+from tracer.event import EVENT_DTYPE, NotUnderstood
 
-_BUSY = np.uint32(1 << 31)
-_DISCARD = np.uint32(1 << 30)
+_BUSY, _DISCARD = 1 << 31, 1 << 30
+_HEADER = 8
 _RECORD = np.dtype([("length", "<u4"), ("pgoff", "<u4"), ("event", EVENT_DTYPE)])
 
 
-class RingError(RuntimeError):
-    """The ring holds bytes that no version of our probes writes."""
-
-
 def _describe(length: int) -> str:
-    size = length & ~int(_DISCARD)
-    if length & int(_DISCARD):
-        return f"discarded ring record of {size} bytes: our probes never discard one"
+    """A record that is none of ours; ``length`` is the first word of its header."""
+    size = length & ~_DISCARD
+    if length & _DISCARD:
+        return f"a discarded record of {size} bytes: our probes never discard one"
     return (
-        f"ring record of {size} bytes, expected {EVENT_DTYPE.itemsize}: "
+        f"a record of {size} bytes, expected {EVENT_DTYPE.itemsize}: "
         "probes and tracer/event.py are of different versions"
     )
 
@@ -40,12 +49,14 @@ def _describe(length: int) -> str:
 class Ring:
     """Reader of one ``BPF_MAP_TYPE_RINGBUF`` whose records are all ``EVENT_DTYPE``.
 
-    ``fd`` is the map's file descriptor, ``size`` its data size in bytes.
+    ``fd`` is the map's file descriptor, ``size`` its data size in bytes. ``odd``
+    counts the records of another length, which are left out.
     """
 
     def __init__(self, fd: int, size: int) -> None:
         page = mmap.PAGESIZE
         self.size = size
+        self.odd = NotUnderstood()
         self._consumer_map = mmap.mmap(fd, page, mmap.MAP_SHARED)
         self._data_map = mmap.mmap(
             fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page
@@ -64,19 +75,37 @@ class Ring:
 
         Stops before a record that a CPU is still writing; the next call has it.
         """
-        position = int(self._consumer[0])
+        position, produced = int(self._consumer[0]), int(self._producer[0])
+        blocks = [np.empty(0, EVENT_DTYPE)]
+        while position < produced:
+            most = (produced - position) // _RECORD.itemsize
+            lengths = self._lengths(position, max(most, 1))
+            ours = min(most, int(np.argmin(np.append(lengths == EVENT_DTYPE.itemsize, False))))
+            blocks.append(self._events(position, ours))
+            position += ours * _RECORD.itemsize
+            if ours == lengths.size:
+                continue
+            length = int(lengths[ours])
+            if length & _BUSY:
+                break
+            # Its length says where the next one begins, whatever it is.
+            self.odd.add(1, _describe(length))
+            room = _HEADER + ((length & ~_DISCARD) + 7) // 8 * 8
+            position = min(position + room, produced)
+        self._consumer[0] = position
+        return np.concatenate(blocks)
+
+    def _lengths(self, position: int, count: int) -> npt.NDArray[np.uint32]:
+        """The first words of ``count`` headers, as far apart as our records are."""
+        start = mmap.PAGESIZE + position % self.size
+        stride = (_RECORD.itemsize,)
+        return np.ndarray((count,), "<u4", self._data_map, start, stride).copy()
+
+    def _events(self, position: int, count: int) -> npt.NDArray[np.void]:
+        """The payloads of ``count`` finished records. A copy: no view outlives the call."""
         start = position % self.size
-        room = self.pending // _RECORD.itemsize * _RECORD.itemsize
-        # A copy, so that no view of the ring outlives this call.
-        block = self._data[start : start + room].copy().view(_RECORD)
-        unfinished = np.flatnonzero(block["length"] & _BUSY)
-        if unfinished.size:
-            block = block[: unfinished[0]]
-        wrong = np.flatnonzero(block["length"] != EVENT_DTYPE.itemsize)
-        if wrong.size:
-            raise RingError(_describe(int(block["length"][wrong[0]])))
-        self._consumer[0] = position + block.size * _RECORD.itemsize
-        return block["event"].copy()
+        records = self._data[start : start + count * _RECORD.itemsize].view(_RECORD)
+        return records["event"].copy()
 
     def close(self) -> None:
         """Unmap the ring."""

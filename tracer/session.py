@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,17 @@ from tracer.clients.sends import SPOOL_VARIABLE, SpoolReader
 from tracer.clients.sockopt import read_counters, read_ports
 from tracer.decode import Decoder
 from tracer.errors import TracerError
+from tracer.event import NotUnderstood
 from tracer.process import descendants, running
-from tracer.recording import RecordingWriter, sends_table
+from tracer.recording import SCHEMAS, RecordingWriter, sends_table
 
 #: Seconds between two segments: what a kill may cost.
 SEGMENT_SECONDS = 1.0
+#: How long a record may take that a CPU had begun when tracing ended.
+REST_SECONDS = 1.0
 DEFAULT_RING = 16 << 20
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class Session:
         self._decode = Decoder()
         self._traced: list[int] = []
         self._threads_seen = 0
+        self._failure: Exception | None = None
         self._flushed = time.monotonic()
         self._lent = probes is not None
         self._released = False
@@ -151,14 +159,32 @@ class Session:
                 raise
             self._traced.append(pid)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the recording ended early: :meth:`finish` will raise why."""
+        return self._failure is not None
+
     def drain(self) -> pa.Table:
         """Move what the ring and the send logs hold to the writer; a segment every second.
 
-        Returns the task records among it.
+        Returns the task records among it. A failure ends the tracing, and nothing else: the
+        traced program goes on, what was recorded stays, and :meth:`finish` raises it.
         """
+        if self._failure is None:
+            try:
+                return self._move()
+            except Exception as failure:
+                self._failure = failure
+                with suppress(TracerError):
+                    self._probes.stop_tracing()
+                _log.error("recording stopped: %s", failure)
+        return SCHEMAS["tasks"].empty_table()
+
+    def _move(self) -> pa.Table:
         events, tasks = self._decode(self._probes.ring.read())
         self._threads_seen += tasks.num_rows
-        self._writer.append(events=events, tasks=tasks, sends=sends_table(self._sends.read()))
+        self._writer.append(events=events, tasks=tasks)
+        self._writer.append(sends=sends_table(self._sends.read()))
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
@@ -171,7 +197,10 @@ class Session:
         """
         left = self._probes.stop_tracing()
         after = self._read_module()
-        self.drain()
+        self._drain_rest()
+        if self._failure is not None:
+            self.abort()
+            raise self._failure
         accounts = self._probes.accounts()
         losses = self._read_losses()
         witnesses = {
@@ -182,6 +211,7 @@ class Session:
             "losses": {name: value - self._losses[name] for name, value in losses.items()},
             "stats": _changed(self._before, after),
             "traced": self._traced,
+            "not_understood": asdict(self._not_understood()),
             # Each thread that did not come to its end may have been inside one call.
             "cut": self._threads_seen if interrupted else left,
         }
@@ -190,8 +220,27 @@ class Session:
         return witnesses
 
     def abort(self) -> None:
-        """Stop tracing without closing the recording, after a failure; again is no error."""
+        """Stop tracing without closing the recording, after a failure; again is no error.
+
+        What was drained and not yet written is written, if that is still possible.
+        """
+        if self._released:
+            return
         self._release()
+        with suppress(TracerError):
+            self._writer.flush()
+
+    def _drain_rest(self) -> None:
+        """Drain until the ring is empty: on some CPU a record may be under way still."""
+        deadline = time.monotonic() + REST_SECONDS
+        self.drain()
+        while self._probes.ring.pending and not self.failed and time.monotonic() < deadline:
+            self.drain()
+
+    def _not_understood(self) -> NotUnderstood:
+        """Records of another length, and of an unknown kind or point."""
+        ring, decoder = self._probes.ring.odd, self._decode.odd
+        return NotUnderstood(ring.count + decoder.count, ring.first or decoder.first)
 
     def _release(self) -> None:
         if self._released:

@@ -250,6 +250,13 @@ def test_losses_that_the_kernel_counted(copy: Copy, key: str, name: str) -> None
     assert bad_lines(copy.load()) == [name]
 
 
+def test_records_that_nobody_understood(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(not_understood={"count": 2, "first": "kind 0, point 0"}))
+    assert bad_lines(copy.load()) == ["records not understood"]
+    row = line(copy, "records not understood")
+    assert (row["count"], row["note"]) == (2, "kind 0, point 0")
+
+
 def test_rows_missing_on_disk(copy: Copy) -> None:
     copy.meta(lambda meta: meta["segments"].update(tasks=6))
     assert bad_lines(copy.load()) == ["segments lost"]

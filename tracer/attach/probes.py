@@ -26,7 +26,7 @@ from tracer.attach.sites import (
 )
 from tracer.attach.sockets import netns_of
 from tracer.errors import TracerError
-from tracer.event import POINTS
+from tracer.event import POINTS, NotUnderstood
 from tracer.resources import source_dir
 from tracer.ring import Ring
 
@@ -286,6 +286,7 @@ class Probes:
             os.close(fd)
         self._breakpoints.clear()
         self.ring.read()
+        self.ring.odd = NotUnderstood()
 
     def close(self) -> None:
         """Detach everything and free the maps."""
