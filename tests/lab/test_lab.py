@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from marked_processes import processes_with, seconds_until_gone
 
 pytestmark = pytest.mark.lab
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 # Between two boots we measured 21 ns in a million; this leaves a factor of fifty.
 REPEATS_WITHIN = 0.001
+# It is a fraction of a second on a machine that has nothing else to do.
+GONE_WITHIN_SECONDS = 10
 BUSY_LOOP = """
 import time
 
@@ -30,18 +33,6 @@ def busy():
 
 print(sorted(busy() for _ in range(301))[150])
 """
-
-
-def processes_with(mark: str) -> list[str]:
-    """The live processes that carry ``mark`` in their environment."""
-    found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in environ.read_bytes():
-                found.append(environ.parent.joinpath("cmdline").read_text().replace("\0", " "))
-        except (FileNotFoundError, PermissionError, ProcessLookupError):
-            continue
-    return found
 
 
 @pytest.fixture
@@ -99,6 +90,21 @@ def test_an_interrupted_lab_takes_its_machine_down(lab: Lab) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
+
+
+def test_a_killed_lab_takes_its_machine_down(lab: Lab) -> None:
+    process = lab("--no-module", "--", "sh", "-c", "echo up; exec tail -f /dev/null")
+    process.stdout.read(1)
+    (mark,) = (x for x in process_environment(process) if x.startswith("TRACER_TEST="))
+    assert any("qemu" in line for line in processes_with(mark))
+    process.kill()
+    process.communicate()
+    assert seconds_until_gone(mark) < GONE_WITHIN_SECONDS
+
+
+def process_environment(process: subprocess.Popen[str]) -> list[str]:
+    """The variables a process was started with."""
+    return Path(f"/proc/{process.pid}/environ").read_text().split("\0")
 
 
 def test_the_deterministic_clock_repeats_from_boot_to_boot(lab: Lab) -> None:

@@ -8,6 +8,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tracer.lab.group import Group
+
 # A working KVM shows the kernel's first line within two seconds; a broken one
 # leaves QEMU at "Booting from ROM" for ever.
 _LIMIT_SECONDS = 20
@@ -45,14 +47,10 @@ def _boots(kernel_image: Path) -> bool:
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "512M"]
     command += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
     command += ["-kernel", str(kernel_image), "-append", "console=ttyS0 panic=-1"]
-    try:
-        trial = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LIMIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b"Linux version" in trial.stdout
+    how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with Group(command, **how) as trial:
+        try:
+            said, _ = trial.process.communicate(timeout=_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+    return b"Linux version" in said

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tracer.errors import TracerError
+from tracer.lab.group import Group
 
 # Written to by many programs that only want a scratch file.
 _OVERLAYS = ("/etc", "/home", "/opt", "/root", "/srv", "/tmp", "/usr", "/var")
@@ -50,6 +51,8 @@ _DETERMINISTIC_QEMU = (
 # QEMU 7.2 computes wrong results for some AVX2 instructions: numpy's argsort returned
 # wrong orders. tests/kernel/test_guest.py checks.
 _EMULATED_QEMU = ("-cpu", "max,-avx,-avx2,-fma,-f16c")
+# How long what the guest said last may take to be passed on when a signal has come.
+_PATIENCE_SECONDS = 0.2
 
 
 class OutputClosedError(Exception):
@@ -92,66 +95,119 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
     """Boot, run ``script``, pass its stdout and stderr through as they come.
 
     Returns virtme-ng's exit status, or None when ``timeout`` seconds passed first.
-    Whatever happens, no process of the machine is left behind. Raises TracerError
-    when the tools are missing, OutputClosedError when our output has no reader.
+    Whatever happens, no process of the machine is left behind: it does not outlive this
+    process either, and SIGINT, SIGTERM and SIGHUP end it before they are heeded, by
+    KeyboardInterrupt and SystemExit. Raises TracerError when the tools are missing,
+    OutputClosedError when our output has no reader.
     """
     _tool("qemu-system-x86_64")
-    process = subprocess.Popen(
-        # A second deadline, for the case that this very process is killed.
-        ["timeout", "--kill-after=5", str(timeout + 30), *machine.command(script)],
-        stdin=subprocess.PIPE if _interactive() else subprocess.DEVNULL,
-        # Pipes, not files: QEMU would truncate and overwrite a file.
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        # What a killed virtme-ng leaves behind stays beside the console's log.
-        env={**os.environ, "PATH": _search_path(), "TMPDIR": str(machine.console.parent)},
-    )
-    if process.stdin is not None:
-        _forward_terminal(process.stdin)
     closed = threading.Event()
-    with _terminated_on_signal(), _relayed(process, closed):
-        try:
-            status: int | None = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            _end_group(process)
+    with _held_signals() as signals:
+        group = Group(
+            machine.command(script),
+            stdin=subprocess.PIPE if _interactive() else subprocess.DEVNULL,
+            # Pipes, not files: QEMU would truncate and overwrite a file.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # What a killed virtme-ng leaves behind stays beside the console's log.
+            env={**os.environ, "PATH": _search_path(), "TMPDIR": str(machine.console.parent)},
+        )
+        with group, signals.kill(group):
+            if group.process.stdin is not None:
+                _forward_terminal(group.process.stdin)
+            relays = _relays(group, closed)
+            status = _wait(group.process, timeout)
+            # Killed, not terminated: nothing in the guest outlives it anyway, and virtme-ng
+            # answers a termination with a traceback.
+            group.kill()
+            _drain(relays, signals)
     if closed.is_set():
         raise OutputClosedError
     return status
 
 
+class _Signals:
+    """Signals that kill the machine at once and wait with all else until it is gone.
+
+    A handler that raises may do so when Popen has started a process that nobody knows yet, or
+    amid the clearing up.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._group: Group | None = None
+
+    @contextlib.contextmanager
+    def kill(self, group: Group) -> Iterator[None]:
+        """A signal kills this group; at once, if one came before there was a group."""
+        self._group = group
+        if self.received:
+            group.kill()
+        try:
+            yield
+        finally:
+            self._group = None
+
+    def note(self, number: int, _frame: object) -> None:
+        """The handler."""
+        self.received.append(number)
+        if self._group is not None:
+            self._group.kill()
+
+
 @contextlib.contextmanager
-def _relayed(process: subprocess.Popen[bytes], closed: threading.Event) -> Iterator[None]:
-    """Pass both streams on until they end, which they do with the last process of the group."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    relays = [
-        _relay(process, process.stdout, 1, closed),
-        _relay(process, process.stderr, 2, closed),
-    ]
+def _held_signals() -> Iterator[_Signals]:
+    """Hold SIGINT, SIGTERM and SIGHUP back; at the end, unwind the stack if one came.
+
+    One that is ignored, as nohup has it, stays ignored.
+    """
+    signals = _Signals()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, signals.note)) for number in heeded]
     try:
-        yield
+        yield signals
     finally:
-        for relay in relays:
-            relay.join()
-        process.stdout.close()
-        process.stderr.close()
+        for number, handler in before:
+            signal.signal(number, handler)
+        if signal.SIGINT in signals.received:
+            raise KeyboardInterrupt
+        if signals.received:
+            sys.exit(128 + signals.received[0])
 
 
-def _relay(
-    process: subprocess.Popen[bytes], source: IO[bytes], fd: int, closed: threading.Event
-) -> threading.Thread:
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _relays(group: Group, closed: threading.Event) -> list[threading.Thread]:
+    """Pass both streams on until they end, which they do with the last process of the group."""
+    streams = ((group.process.stdout, 1), (group.process.stderr, 2))
+    return [_relay(group, source, fd, closed) for source, fd in streams if source is not None]
+
+
+def _drain(relays: list[threading.Thread], signals: _Signals) -> None:
+    """Wait until all is passed on; after a signal a moment only, for the reader may be stuck."""
+    for relay in relays:
+        while relay.is_alive() and not signals.received:
+            relay.join(_PATIENCE_SECONDS)
+        relay.join(_PATIENCE_SECONDS)
+
+
+def _relay(group: Group, source: IO[bytes], fd: int, closed: threading.Event) -> threading.Thread:
     def copy() -> None:
-        while chunk := os.read(source.fileno(), 65536):
-            try:
-                while chunk:
-                    chunk = chunk[os.write(fd, chunk) :]
-            except BrokenPipeError:
-                closed.set()
-                _end_group(process)
-                return
+        with source:
+            while chunk := os.read(source.fileno(), 65536):
+                try:
+                    while chunk:
+                        chunk = chunk[os.write(fd, chunk) :]
+                except BrokenPipeError:
+                    closed.set()
+                    group.kill()
+                    return
 
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()
@@ -173,33 +229,6 @@ def _forward_terminal(guest_input: IO[bytes]) -> None:
                 return
 
     threading.Thread(target=copy, daemon=True).start()
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End virtme-ng and QEMU, which share the process group that Popen made.
-
-    Killed, not terminated: nothing in the guest outlives it anyway, and virtme-ng
-    answers a termination with a traceback.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@contextlib.contextmanager
-def _terminated_on_signal() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that the machine is taken down."""
-
-    def unwind(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, unwind) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _search_path() -> str:

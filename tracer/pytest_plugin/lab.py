@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tracer.lab.group import Group
 from tracer.pytest_plugin.guest import EXIT_STATUS, REPORTS
 from tracer.resources import project_root
 
@@ -128,9 +129,11 @@ class GuestRun:
         self._read_to = 0
         self._heard = time.time()
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
-            self._process = subprocess.Popen(
+            # The lab ends with this pytest, whatever ends it.
+            self._group = Group(
                 argv, cwd=config.rootpath, stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
+        self._process = self._group.process
 
     @property
     def status(self) -> int | None:
@@ -175,6 +178,7 @@ class GuestRun:
     def wait(self) -> None:
         """Wait for the machine's end, which its own deadline bounds, and for its last words."""
         self._process.wait()
+        self._group.close()
         self._read()
 
     def stop(self) -> None:
@@ -182,6 +186,7 @@ class GuestRun:
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
+        self._group.close()
 
     def _read(self) -> None:
         """Take the whole lines that were added since the last look."""

@@ -1,18 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
+import script_machine as script_machine_program
+from marked_processes import DEADLINE, processes_with, seconds_until_gone
+from script_machine import ScriptMachine, script_machine
 
 from tracer.errors import TracerError
 from tracer.lab import vm
+
+#: Says that it runs, and does so until somebody ends it; its child does not heed SIGTERM.
+FOR_EVER = "sh -c \"trap '' TERM; exec sleep 10000\" & echo up; exec sleep 10000"
+PIPE_SIZE = 4096
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -49,51 +62,6 @@ def test_deterministic_fixes_clock_seeds_and_addresses(machine: vm.Machine, tmp_
     assert "--kopt nokaslr --kopt norandmaps" in line
 
 
-class FakeMachine(vm.Machine):
-    """Runs the script on this machine instead of booting one."""
-
-    def command(self, script: Path) -> list[str]:
-        return ["sh", str(script)]
-
-
-@pytest.fixture
-def script(machine: vm.Machine, tmp_path: Path) -> Callable[..., int | None]:
-    fake = FakeMachine(**vars(machine))
-
-    def run(text: str, timeout: float = 60) -> int | None:
-        (tmp_path / "guest.sh").write_text(text)
-        return vm.run(fake, tmp_path / "guest.sh", timeout)
-
-    return run
-
-
-def test_streams_stay_apart_and_the_status_is_returned(
-    script: Callable[..., int | None], capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert script("echo out; echo err >&2; exit 7") == 7
-    assert capfd.readouterr() == ("out\n", "err\n")
-
-
-def test_a_timeout_ends_every_process_of_the_group(
-    script: Callable[..., int | None], tmp_path: Path
-) -> None:
-    lock = tmp_path / "held"
-    # The grandchild ignores SIGTERM and holds a lock until it dies.
-    inner = f"trap '' TERM; exec 9>{lock}; flock 9; exec tail -f /dev/null"
-    assert script(f'sh -c "{inner}" & wait', timeout=1) is None
-    subprocess.run(["flock", "--timeout", "10", str(lock), "true"], check=True)
-
-
-def test_a_termination_unwinds_and_restores_the_handler(
-    script: Callable[..., int | None],
-) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as exit_:
-        script(f"kill -TERM {os.getpid()}; exec tail -f /dev/null")
-    assert exit_.value.code == 128 + signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 def test_a_missing_tool_is_one_clear_line(
     machine: vm.Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,3 +71,206 @@ def test_a_missing_tool_is_one_clear_line(
         TracerError, match=r"cannot start the virtual machine: .* not installed; run"
     ):
         vm.run(machine, tmp_path / "guest.sh", 5)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> ScriptMachine:
+    return script_machine(tmp_path)
+
+
+def test_streams_stay_apart_and_the_status_is_returned(
+    fake: ScriptMachine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "guest.sh"
+    script.write_text("echo out; echo err >&2; exit 7")
+    assert vm.run(fake, script, DEADLINE) == 7
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_a_timeout_ends_every_process_of_the_machine(
+    fake: ScriptMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACER_TEST", str(tmp_path))
+    script = tmp_path / "guest.sh"
+    script.write_text(FOR_EVER)
+    assert vm.run(fake, script, 1) is None
+    assert processes_with(f"TRACER_TEST={tmp_path}") == []
+
+
+def test_no_descriptor_and_no_handler_is_left_behind(fake: ScriptMachine, tmp_path: Path) -> None:
+    script = tmp_path / "guest.sh"
+    script.write_text("true")
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = os.listdir("/proc/self/fd"), [signal.getsignal(n) for n in numbers]
+    assert vm.run(fake, script, DEADLINE) == 0
+    assert (os.listdir("/proc/self/fd"), [signal.getsignal(n) for n in numbers]) == before
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Run a script's machine in a process of its own, so that no signal can reach this one."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(text: str, *before: str) -> subprocess.Popen[bytes]:
+        (tmp_path / "guest.sh").write_text(text)
+        process = subprocess.Popen(
+            [*before, sys.executable, script_machine_program.__file__, str(tmp_path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pipesize=PIPE_SIZE,
+            env={**os.environ, "TRACER_TEST": str(tmp_path)},
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+    seconds_until_gone(f"TRACER_TEST={tmp_path}")
+
+
+def wait_until_up(process: subprocess.Popen[bytes]) -> None:
+    """The machine has said its first words, so it runs."""
+    assert process.stdout is not None
+    assert process.stdout.read(3) == b"up\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_machine_and_then_us(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(FOR_EVER)
+    wait_until_up(process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=DEADLINE)
+    if number == signal.SIGINT:
+        assert process.returncode == -number, said
+        assert b"KeyboardInterrupt" in said
+    else:
+        assert (process.returncode, said) == (128 + number, b"")
+    assert processes_with(f"TRACER_TEST={tmp_path}") == []
+
+
+def test_what_is_ignored_stays_ignored(start: Start) -> None:
+    """As under nohup: the hangup comes first, and only the later termination ends it."""
+    process = start(FOR_EVER, "nohup")
+    wait_until_up(process)
+    process.send_signal(signal.SIGHUP)
+    process.terminate()
+    process.communicate(timeout=DEADLINE)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_reader_that_is_stuck_does_not_hold_up_a_signal(start: Start) -> None:
+    process = start("echo up; exec yes")
+    wait_until_up(process)
+    assert process.stdout is not None
+    deadline = time.monotonic() + DEADLINE
+    while unread(process.stdout) < PIPE_SIZE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+
+
+def unread(pipe: IO[bytes]) -> int:
+    """The bytes that lie in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_a_reader_that_went_away_ends_the_machine(start: Start, tmp_path: Path) -> None:
+    process = start("echo up; exec yes")
+    wait_until_up(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(DEADLINE) == 1
+    assert process.stderr is not None
+    assert b"OutputClosedError" in process.stderr.read()
+    assert processes_with(f"TRACER_TEST={tmp_path}") == []
+
+
+def test_a_machine_does_not_outlive_a_killed_host(start: Start, tmp_path: Path) -> None:
+    process = start(FOR_EVER)
+    wait_until_up(process)
+    assert len(processes_with(f"TRACER_TEST={tmp_path}")) > 2
+    process.kill()
+    process.wait()
+    seconds_until_gone(f"TRACER_TEST={tmp_path}")
+
+
+# Sends a signal to itself at every line, one a child, on the way from vm.run to the wait for
+# the machine. Prints what each child came to and which processes of the machine it left.
+EVERY_LINE = """
+import json, os, subprocess, sys
+from pathlib import Path
+import script_machine
+from marked_processes import processes_with
+from tracer.lab import vm
+
+place, number = Path(sys.argv[1]), int(sys.argv[2])
+lab = str(Path(vm.__file__).parent)
+
+def run(line, waits):
+    mark = f"{os.getpid()}-{line}"
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), f"TRACER_LINE={mark}"
+    os.environ["TRACER_LINE"] = mark
+    seen = set()
+
+    def trace(frame, event, _argument):
+        code = frame.f_code
+        ours = code.co_filename.startswith(lab) or code.co_name in ("_execute_child", "wait")
+        if not ours or None in seen:
+            return trace
+        seen.add((code, frame.f_lineno, event))
+        if len(seen) == line or code.co_name == "wait":
+            os.write(waits, b"w" if len(seen) != line else b"l")
+            seen.add(None)
+            os.kill(os.getpid(), number)
+        return trace
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.settrace(trace)
+    try:
+        vm.run(script_machine.script_machine(place), place / "guest.sh", 1000)
+    except SystemExit as ended:
+        os._exit(ended.code)
+    except KeyboardInterrupt:
+        os._exit(130)
+    os._exit(0)
+
+reached, waits = os.pipe()
+line = 0
+while True:
+    line += 1
+    status, mark = run(line, waits)
+    print(json.dumps([line, status, processes_with(mark)]))
+    if os.read(reached, 1) == b"w":
+        break
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_line_leaves_no_process_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Also where Popen has started it and nobody knows it yet."""
+    (tmp_path / "guest.sh").write_text("exec sleep 10000")
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_LINE, str(tmp_path), str(int(number))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=600,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) > 50
+    # Before our handlers stand, a signal does what it always does.
+    usual = (128 + number, -number)
+    assert [line for line in lines if line[1] not in usual or line[2]] == []

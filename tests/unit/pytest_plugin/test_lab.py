@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
 from latency_project import Project
+from marked_processes import DEADLINE, seconds_until_gone
 
 from tracer.pytest_plugin import lab
 from tracer.pytest_plugin.lab import guest_command, lab_command
@@ -290,3 +294,32 @@ def test_a_session_that_stops_takes_the_machine_down(run: Run, project: Project)
     result.assert_outcomes(passed=1, failed=1)
     assert result.duration < 50
     assert not (project.path / "came-to-its-end").exists()
+
+
+# Runs pytest on a project; the lab it starts says that it is there and never ends.
+HANGING = """
+import sys
+import pytest
+from tracer.pytest_plugin import lab
+lab.lab_command = lambda *_: ["sh", "-c", f"echo up >{sys.argv[1]}; sleep 10000; :"]
+pytest.main(["--latency-lab", "-p", "no:cacheprovider"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_lab_does_not_outlive_its_pytest(project: Project, number: signal.Signals) -> None:
+    project.pytester.makepyfile(test_it=MARKED)
+    up = project.path / "up"
+    os.mkfifo(up)
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(up)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=project.path,
+        env={**os.environ, "TRACER_TEST": str(project.path)},
+    ) as outer:
+        assert up.read_text() == "up\n"
+        outer.send_signal(number)
+        outer.wait(DEADLINE)
+    seconds_until_gone(f"TRACER_TEST={project.path}")
