@@ -9,7 +9,7 @@ import click
 
 from tracer.cli import OUTPUT_CLOSED
 from tracer.cli.progress import note, step
-from tracer.lab import kernels, kvm, session, vm
+from tracer.lab import directories, kernels, kvm, session, vm
 from tracer.resources import project_root
 
 
@@ -67,22 +67,23 @@ def command(
     version = kernels.choose(kernel)
     image = kernels.image(version)
     module = None if no_module else _build(version)
-    directory = session.working_directory((project_root() or Path.cwd()) / "runs")
-    machine = vm.Machine(
-        image=image,
-        cpus=cpus or (1 if deterministic else 2),
-        memory=memory,
-        # Counting instructions is the emulator's art.
-        kvm=not deterministic and kvm.usable(image),
-        deterministic=deterministic,
-        shared=directory.parents[1],
-        console=directory / "console.log",
-    )
-    note(f"lab: booting {version} ({'KVM' if machine.kvm else 'emulated'}) for {argv[0]}")
-    try:
-        outcome = session.run_command(machine, directory, argv, module, timeout)
-    except vm.OutputClosedError:
-        ctx.exit(OUTPUT_CLOSED)
+    runs = (project_root() or Path.cwd()) / "runs"
+    with directories.working_directory(runs) as directory:
+        machine = vm.Machine(
+            image=image,
+            cpus=cpus or (1 if deterministic else 2),
+            memory=memory,
+            # Counting instructions is the emulator's art.
+            kvm=not deterministic and kvm.usable(image),
+            deterministic=deterministic,
+            shared=runs,
+            console=directory / "console.log",
+        )
+        note(f"lab: booting {version} ({'KVM' if machine.kvm else 'emulated'}) for {argv[0]}")
+        try:
+            outcome = session.run_command(machine, directory, argv, module, timeout)
+        except vm.OutputClosedError:
+            ctx.exit(OUTPUT_CLOSED)
     for line in outcome.notes:
         note(f"lab: {line}")
     ctx.exit(outcome.status)

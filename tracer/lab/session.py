@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +53,6 @@ class Outcome:
 
     status: int
     notes: list[str]
-
-
-def working_directory(runs: Path) -> Path:
-    """A fresh directory under ``runs``/lab for the files of one run."""
-    runs.joinpath("lab").mkdir(parents=True, exist_ok=True)
-    stamp = time.strftime("%Y%m%d-%H%M%S-")
-    return Path(tempfile.mkdtemp(prefix=stamp, dir=runs / "lab"))
 
 
 def shared_directory() -> Path | None:

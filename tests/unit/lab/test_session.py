@@ -56,12 +56,6 @@ def test_a_command_never_started_is_an_error(
         session.judge(state, log, CONSOLE, returned, 60)
 
 
-def test_every_run_has_a_directory_of_its_own(tmp_path: Path) -> None:
-    first, second = (session.working_directory(tmp_path / "runs") for _ in range(2))
-    assert first != second
-    assert first.parent == second.parent == tmp_path / "runs/lab"
-
-
 def test_the_guest_knows_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the script exports, run by a shell, is what a program in the guest reads."""
     (tmp_path / "real").mkdir()
