@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-import shlex
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,16 +124,48 @@ def test_a_command_s_exit_status_passes(fails_as: Install) -> None:
     assert CliRunner().invoke(main, ["doctor"]).exit_code == 3
 
 
-def test_a_closed_reader_ends_a_command_silently() -> None:
-    script = (
-        "import click; from tracer import cli\n"
-        "speak = click.Command('doctor', callback=lambda: click.echo('x' * 1_000_000))\n"
-        "cli.LazyGroup.get_command = lambda *_: speak\n"
-        "cli.main(['doctor'])"
-    )
-    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)} | true; exit ${{PIPESTATUS[0]}}"
-    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (141, "")
+SPEAKS = """
+import click
+from tracer import cli
+speak = click.Command("doctor", callback=lambda: click.echo("x" * 1_000_000))
+cli.LazyGroup.get_command = lambda *_: speak
+cli.main(["doctor"])
+"""
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    """With and without PYTHONUNBUFFERED, which many container images set."""
+    return {**os.environ, "PYTHONUNBUFFERED": request.param}
+
+
+def test_a_closed_reader_ends_a_command_silently(environment: dict[str, str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        result = subprocess.run(
+            [sys.executable, "-c", SPEAKS],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_a_reader_that_goes_away_ends_a_command_silently(environment: dict[str, str]) -> None:
+    """The command is in the midst of a write: the reader has taken the first bytes of it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SPEAKS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.read(10) == b"x" * 10
+        command.stdout.close()
+        assert (command.stderr.read(), command.wait(60)) == (b"", 141)
 
 
 def test_exports_are_lazy() -> None:

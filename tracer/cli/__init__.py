@@ -8,6 +8,7 @@ Exit statuses: 0 success, 1 a finding, 2 misuse or an unfit machine,
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ class LazyGroup(click.Group):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
+        _write_whole()
         try:
             status: object = run()
         except click.exceptions.NoArgsIsHelpError as misuse:
@@ -96,6 +98,20 @@ class LazyGroup(click.Group):
                 ctx.exit(error.exit_status)
             _complain(f"{type(error).__name__}: {error}; see where with tracer --debug")
             ctx.exit(TracerError.exit_status)
+
+
+def _write_whole() -> None:
+    """Give stdout a buffer, flushed with every line, where Python was told to use none.
+
+    With PYTHONUNBUFFERED its text goes to the raw file, and what one write(2) did not take is
+    silently lost (python/cpython#86210): a command whose reader goes away amid a write would
+    end with status 0.
+    """
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors, line_buffering=True
+        )
 
 
 def _complain(text: str) -> None:
