@@ -62,6 +62,7 @@ def main() -> int:
     parser.add_argument("--load", type=int, default=8)
     given, rest = parser.parse_known_args()
     repeat = Repeat(given.times)
+    commit = subprocess.getoutput("git describe --always --dirty")
     with ExitStack() as busy:
         for _ in range(given.load):
             busy.enter_context(Group(BUSY, stdin=subprocess.DEVNULL))
@@ -69,7 +70,7 @@ def main() -> int:
         options = ["-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=300", "--tb=short"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         status = pytest.main([*options, *rest], plugins=[repeat])
-    print(f"commit {subprocess.getoutput('git describe --always --dirty')}", end="; ")
+    print(f"commit {commit}", end="; ")
     if repeat.loads:
         print(f"load average {min(repeat.loads):.1f} to {max(repeat.loads):.1f}, ", end="")
     print(f"{given.load} of it by busy loops of this command's own")
