@@ -11,11 +11,14 @@ import pandas as pd
 
 from tracer.digest import Digest
 from tracer.errors import TracerError
+from tracer.order import unmixed
 
 SHARED = ("plan", "kernel", "clock")
 """What all runs must share: the names in ``Digest.conditions``."""
-CONDITIONS = (*SHARED, "untrusted", "outcomes")
-"""What makes runs incomparable, by the name that ``Options.allow`` takes."""
+ORDER = "order"
+CONDITIONS = (*SHARED, "untrusted", "outcomes", ORDER)
+"""What makes runs incomparable, by the name that ``Options.allow`` takes. The order of recording
+makes them so on a wall clock, and does not refuse them: it leaves every line inconclusive."""
 _OTHER_SHARE = 0.01
 
 
@@ -84,10 +87,8 @@ def notes(
         found = sorted({run.remarks[what] for run in runs if what in run.remarks})
         if len(found) > 1 and not (what == "host" and deterministic):
             told.append(f"the {what} differs: {', '.join(found)}")
-    if not deterministic and min(len(base), len(new)) > 1 and not _alternate(base, new):
-        told.append(
-            "one side was recorded after the other: a drift of the machine counts as change"
-        )
+    if not deterministic and ORDER in allow and (why := unmixed(base, new)):
+        told.append(f"{why}: a drift of the machine counts as change")
     told += [] if types else _one_sided(base, new)
     told += [*_other_outcomes(base, new, types), *_left_out(runs, index)]
     return tuple(told)
@@ -100,12 +101,6 @@ def _left_out(runs: Sequence[Digest], index: pd.MultiIndex) -> Iterator[str]:
     seen = [{key[:3] for key in run.lines.index if key[:2] in compared} for run in runs]
     for channel, name, stage in sorted(set.union(*seen) - set.intersection(*seen)):
         yield f"{channel}, {name}: {stage} is not in every run"
-
-
-def _alternate(base: Sequence[Digest], new: Sequence[Digest]) -> bool:
-    """Whether neither side ended before the other began."""
-    old, late = [run.started for run in base], [run.started for run in new]
-    return min(late) <= max(old) and min(old) <= max(late)
 
 
 def _one_sided(base: Sequence[Digest], new: Sequence[Digest]) -> Iterator[str]:

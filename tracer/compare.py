@@ -10,7 +10,8 @@ quantile of one stage of one type of exchange):
   chance division of the runs explains it (:func:`tracer.resample.permutation_test`).
 - ``same``: the whole interval lies within the margin (equivalence, not lack of proof;
   Schuirmann 1987).
-- ``inconclusive``: anything else, with an estimate of how many more runs would settle it.
+- ``inconclusive``: anything else, with the reason, and the margin with which it would be
+  ``same``.
 
 On the deterministic clock a run repeats, so one a side is enough: the interval is that of the
 quantile within the runs, widened by how well it repeats (:mod:`tracer.repeatability`). There a
@@ -25,16 +26,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import floor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tracer import repeatability, resample
-from tracer.comparable import notes, require_comparable
+from tracer.comparable import ORDER, notes, require_comparable
 from tracer.digest import MINIMUM, QUANTILES, VALUES, Digest, digest
 from tracer.errors import TracerError
+from tracer.order import unmixed
 from tracer.resample import Floats
 from tracer.verdicts import (
     EXIT_STATUS,
@@ -42,11 +45,12 @@ from tracer.verdicts import (
     INCONCLUSIVE,
     SAME,
     SLOWER,
+    Judged,
     Options,
     Sides,
     judged,
 )
-from tracer.wall_clock import MOST_RUNS, between_runs, more_runs
+from tracer.wall_clock import between_runs, too_few
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -73,11 +77,15 @@ class Comparison:
     ``lines``: channel, name, stage, quantile, decides (whether it must be settled for the
     overall verdict), base_ns, new_ns, change_ns (new - base), change (share of the base),
     low_ns and high_ns (interval of the change), margin_ns, p (adjusted for all lines; NA
-    without a test), verdict, more_runs (a side, to settle it; NA where settled).
+    without a test), verdict; and of an inconclusive line why (what keeps it open),
+    same_within_ns (with any larger margin it would be ``same``; NA where none would do) and
+    more_runs (a side, to settle it as it is; NA where they are too many or would not help).
     ``moved``: for each type the stage that contributes most to its change: channel, name,
     stage, verdict, change_ns, share (of the change of the type's total; NaN where that is not
     settled).
-    ``notes``: what else a reader should know, a line each.
+    ``notes``: what else a reader should know, a line each. ``unmixed`` and ``too_few``: why,
+    whatever was measured, a wall clock settles no line between these runs, or none but the
+    gross ones (:mod:`tracer.order`, :mod:`tracer.wall_clock`); empty where that is no matter.
     """
 
     verdict: str
@@ -88,6 +96,8 @@ class Comparison:
     deterministic: bool
     notes: tuple[str, ...]
     options: Options
+    unmixed: str = ""
+    too_few: str = ""
 
     @property
     def exit_status(self) -> int:
@@ -96,9 +106,29 @@ class Comparison:
 
     @property
     def more_runs(self) -> int | None:
-        """Runs to add to each side to settle every deciding line, None when they are settled."""
-        open_lines = self.lines[self.lines["decides"]]["more_runs"].dropna()
-        return int(open_lines.max()) if len(open_lines) else None
+        """Runs to add to each side to settle every deciding line.
+
+        None when they are settled, or when that is no way to settle one.
+        """
+        needed = self._deciding_open["more_runs"]
+        return int(needed.max()) if len(needed) and needed.notna().all() else None
+
+    @property
+    def same_within(self) -> float | None:
+        """The smallest ``min_effect`` with which no deciding line would be open.
+
+        A share of the base, rounded up to a tenth of a percent. None when they are settled, or
+        when that is no way to settle one.
+        """
+        lines = self._deciding_open
+        shares = lines["same_within_ns"] / lines["base_ns"]
+        if not len(lines) or shares.isna().any() or np.isinf(shares).any():
+            return None
+        return within(float(shares.max()))
+
+    @property
+    def _deciding_open(self) -> pd.DataFrame:
+        return self.lines[self.lines["decides"] & (self.lines["verdict"] == INCONCLUSIVE)]
 
 
 def compare(base: Sequence[Run], new: Sequence[Run], options: Options | None = None) -> Comparison:
@@ -118,7 +148,9 @@ def compare_digests(
     index = _common_lines([*base, *new], options)
     sides = Sides(_values(base, index), _values(new, index))
     deterministic = all(run.deterministic for run in (*base, *new))
-    lines = _judge(index.to_frame(index=False), sides, deterministic, options)
+    waived = deterministic or ORDER in options.allow
+    out_of_turn = "" if waived else unmixed(base, new)
+    lines = _judge(index.to_frame(index=False), sides, deterministic, not out_of_turn, options)
     return Comparison(
         verdict=_overall(lines),
         lines=lines,
@@ -128,7 +160,15 @@ def compare_digests(
         deterministic=deterministic,
         notes=notes(base, new, index, options.allow, options.types),
         options=options,
+        unmixed=out_of_turn,
+        too_few="" if deterministic else too_few(len(base), len(new), options.false_alarms),
     )
+
+
+def within(share: float) -> float:
+    """``share`` of the base, rounded up to a tenth of a percent: an interval of that reach is
+    within a margin that is larger."""
+    return (floor(share * 1000) + 1) / 1000
 
 
 # --------------------------------------------------------------------------
@@ -188,7 +228,7 @@ def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
 
 
 def _judge(
-    lines: pd.DataFrame, sides: Sides, deterministic: bool, options: Options
+    lines: pd.DataFrame, sides: Sides, deterministic: bool, in_turn: bool, options: Options
 ) -> pd.DataFrame:
     """Add the columns of ``Comparison.lines`` to the key columns."""
     base, new = sides.base["value_ns"], sides.new["value_ns"]
@@ -202,16 +242,21 @@ def _judge(
     )
     if deterministic:
         repeats = repeatability.bounds(lines["stage"], lines["quantile"], base_level)
-        low, high, p, more, verdicts = _within_runs(sides, change, margin, repeats)
+        found = _within_runs(sides, change, margin, repeats)
     else:
-        low, high, p, more, verdicts = between_runs(sides, change, margin, options)
-    lines["low_ns"], lines["high_ns"], lines["margin_ns"] = low, high, margin
-    lines["p"] = pd.array(p, "Float64").copy()
-    lines.loc[np.isnan(p), "p"] = pd.NA
-    lines["verdict"] = verdicts
-    lines["more_runs"] = pd.array(more.astype(np.int64), "Int64")
-    lines.loc[lines["verdict"] != INCONCLUSIVE, "more_runs"] = pd.NA
+        found = between_runs(sides, change, margin, options, in_turn)
+    lines["low_ns"], lines["high_ns"], lines["margin_ns"] = found.low, found.high, margin
+    lines["p"], lines["verdict"], lines["why"] = _with_gaps(found.p), found.verdicts, found.why
+    lines["same_within_ns"] = _with_gaps(found.same_within)
+    lines["more_runs"] = _with_gaps(found.more_runs).astype("Int64")
+    settled = lines["verdict"] != INCONCLUSIVE
+    lines.loc[settled, ["same_within_ns", "more_runs"]] = pd.NA
     return lines
+
+
+def _with_gaps(values: Floats) -> pd.Series[Any]:
+    """The values, NA where they are NaN."""
+    return pd.Series(pd.arrays.FloatingArray(values.copy(), np.isnan(values)))
 
 
 def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.Series[bool]:
@@ -227,10 +272,8 @@ def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.S
     return median & (lines["stage"] == "total")
 
 
-def _within_runs(
-    sides: Sides, change: Floats, margin: Floats, repeats: Floats
-) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
-    """low, high, p (NaN), more_runs and verdict by line, from the spread within the runs.
+def _within_runs(sides: Sides, change: Floats, margin: Floats, repeats: Floats) -> Judged:
+    """The lines, judged from the spread within the runs.
 
     ``repeats`` (ns) is what each line may differ from boot to boot without a cause; it is no
     chance that averages out, so it is added as it is.
@@ -247,14 +290,33 @@ def _within_runs(
         for end in ("low_ns", "high_ns")
     ]
     low, high = change - np.hypot(down[1], up[0]), change + np.hypot(up[1], down[0])
-    runs = min(len(sides.base["value_ns"]), len(sides.new["value_ns"]))
-    more = more_runs(runs, change, low, high, margin, np.zeros(change.size))
-    more[repeats >= np.abs(margin - np.abs(change))] = MOST_RUNS
+    known = np.maximum(high - change, change - low)
     low, high = low - repeats, high + repeats
-    always = np.ones(change.size, np.bool_)
+    always, none = np.ones(change.size, np.bool_), np.full(change.size, np.nan)
+    verdicts = judged(change, low, high, margin, always, reached=_NEAR * margin)
+    count = np.minimum(sides.base["count"].min(axis=0), sides.new["count"].min(axis=0))
+    why = [
+        _why_counted(*line) if verdict == INCONCLUSIVE else ""
+        for verdict, *line in zip(verdicts, change, known, repeats, margin, count, strict=True)
+    ]
+    widest = np.maximum(np.abs(low), np.abs(high))
+    return Judged(low, high, none, verdicts, why, widest, none)
+
+
+def _why_counted(change: float, known: float, repeats: float, margin: float, count: float) -> str:
+    """What keeps a line open on the deterministic clock. Times in ns.
+
+    ``known``: how far the quantile's interval within the runs reaches from the change;
+    ``repeats``: the bound on what differs from boot to boot; ``count``: exchanges a run.
+    """
+    if known > repeats:
+        wide = f"{count:,.0f} exchanges a run tell its change to {known:,.0f} ns only"
+        return f"{wide}, the margin is {margin:,.0f}"
+    if repeats >= margin:
+        return f"it repeats to {repeats:,.0f} ns from boot to boot, the margin is {margin:,.0f}"
     return (
-        *(low, high, np.full(change.size, np.nan), more),
-        judged(change, low, high, margin, always, reached=_NEAR * margin),
+        f"its change of {change:+,.0f} ns, which repeats to {repeats:,.0f}, "
+        f"lies too near the margin of {margin:,.0f}"
     )
 
 

@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "netns": netns_of(),
         "tracer": version("msgchan-tracer"),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "clock": {
             "name": "CLOCK_MONOTONIC",
             "source": clock_source(),

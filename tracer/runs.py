@@ -6,22 +6,27 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tracer.errors import TracerError
 from tracer.frames import Run, load
+from tracer.order import started_at
 from tracer.report.tables import SETTLED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_EVER = datetime.min.replace(tzinfo=UTC)
+
 
 def load_runs(pattern: str | Path) -> list[Run]:
     """Open every recording whose directory matches ``pattern``, in the order of recording.
 
-    ``pattern`` is one of the shell: ``runs/base-*``. Raises
+    ``pattern`` is one of the shell: ``runs/base-*``. Recordings that do not say when they began
+    come first. Raises
     :class:`tracer.errors.TracerError` when nothing matches, or for what is no readable
     recording.
     """
@@ -32,7 +37,7 @@ def load_runs(pattern: str | Path) -> list[Run]:
         )
     return sorted(
         (load(path) for path in found),
-        key=lambda run: (str(run.meta.get("started", "")), run.path.name),
+        key=lambda run: (started_at(str(run.meta.get("started", ""))) or _EVER, run.path.name),
     )
 
 

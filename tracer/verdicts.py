@@ -44,6 +44,26 @@ class Sides:
     new: dict[str, Floats]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What the rules of a clock say of the lines; every field has an entry for each.
+
+    ``low`` and ``high``: the interval of the change in ns. ``p``: adjusted for all lines, NaN
+    without a test. ``why``: what keeps an inconclusive line open, empty for a settled one.
+    ``same_within``: the margin in ns beyond which an inconclusive line would be ``same``, NaN
+    where none would do. ``more_runs``: how many more a side would settle it, NaN where nobody
+    would record so many, or they would not help.
+    """
+
+    low: Floats
+    high: Floats
+    p: Floats
+    verdicts: list[str]
+    why: list[str]
+    same_within: Floats
+    more_runs: Floats
+
+
 def judged(
     change: Floats,
     low: Floats,

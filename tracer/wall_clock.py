@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Verdicts on a wall clock: from how much the runs of a side differ, for the replicate is the run.
 
-Too few runs (below five a side, as allowed here) leave every line inconclusive, but for one
-that is beyond noise: :func:`_beyond_noise`.
+Nothing is settled between sides that were not recorded in turn (:mod:`tracer.order`), unless
+that is allowed: while the machine drifts, each side is like itself and unlike the other, which
+no test on the runs can tell from a change. Nor with too few runs (below five a side, as
+allowed here), but for a line that is beyond noise: :func:`_beyond_noise`.
 """
 
 from __future__ import annotations
@@ -11,28 +13,35 @@ import numpy as np
 
 from tracer import resample
 from tracer.resample import Floats
-from tracer.verdicts import FASTER, INCONCLUSIVE, SLOWER, Options, Sides, judged
+from tracer.verdicts import FASTER, INCONCLUSIVE, SLOWER, Judged, Options, Sides, judged
 
 LEAST_RUNS = 3
-MOST_RUNS = 1_000_000
+#: More than that nobody adds to a side: then only the margin says how far it is.
+MOST_RUNS = 100
 _BEYOND = 2.0
 _BEYOND_COUNT = 30
+_BEYOND_RUNS = 2
+_OUT_OF_TURN = "the sides were not recorded in turn"
 
 
 def between_runs(
-    sides: Sides, change: Floats, margin: Floats, options: Options
-) -> tuple[Floats, Floats, Floats, Floats, list[str]]:
-    """low, high, p, more_runs and verdict by line, from the spread between runs."""
+    sides: Sides, change: Floats, margin: Floats, options: Options, in_turn: bool
+) -> Judged:
+    """The lines, judged from the spread between runs."""
     base, new = sides.base["value_ns"], sides.new["value_ns"]
     runs = len(base), len(new)
+    none = np.full(change.size, np.nan)
     random = np.random.default_rng(options.seed)
     low, high = resample.bootstrap_interval(
         base, new, options.confidence, options.resamples, random
     )
-    if min(runs) < LEAST_RUNS or resample.smallest_p(*runs) > options.false_alarms:
-        missing = max(needed_runs(options.false_alarms) - min(runs), 1)
+    if not in_turn:
+        return _all_open(low, high, _OUT_OF_TURN)
+    if few := too_few(*runs, options.false_alarms):
         verdicts = _beyond_noise(sides, change, margin)
-        return low, high, np.full(change.size, np.nan), np.full(change.size, missing), verdicts
+        why = [few if verdict == INCONCLUSIVE else "" for verdict in verdicts]
+        missing = max(needed_runs(options.false_alarms) - min(runs), 1)
+        return Judged(low, high, none, verdicts, why, none, np.full(change.size, float(missing)))
     tested = resample.permutation_test(
         base, new, margin, options.false_alarms, options.resamples, random
     )
@@ -41,7 +50,30 @@ def between_runs(
     with np.errstate(divide="ignore", invalid="ignore"):
         prove = tested.critical / tested.statistic
     more = more_runs(min(runs), change, low, high, margin, prove)
-    return low, high, tested.p, more, verdicts
+    within = np.maximum(np.abs(low), np.abs(high))
+    far = "the runs differ: its change may be as large as"
+    why = [
+        f"{far} {reach:,.0f} ns, the margin is {least:,.0f}" if verdict == INCONCLUSIVE else ""
+        for verdict, reach, least in zip(verdicts, within, margin, strict=True)
+    ]
+    return Judged(low, high, tested.p, verdicts, why, within, more)
+
+
+def _all_open(low: Floats, high: Floats, why: str) -> Judged:
+    """Nothing is settled, and no margin and no further run would help."""
+    none = np.full(low.size, np.nan)
+    return Judged(low, high, none, [INCONCLUSIVE] * low.size, [why] * low.size, none, none)
+
+
+def too_few(base_runs: int, new_runs: int, false_alarms: float) -> str:
+    """Why so many runs cannot tell a change from chance; empty when they can."""
+    enough = resample.smallest_p(base_runs, new_runs) <= false_alarms
+    if min(base_runs, new_runs) >= LEAST_RUNS and enough:
+        return ""
+    runs = f"{base_runs} and {new_runs} runs"
+    if base_runs == new_runs:
+        runs = f"{base_runs} run{'s'[: base_runs != 1]} a side"
+    return f"{runs} cannot tell a change from chance, {needed_runs(false_alarms)} a side can"
 
 
 def _beyond_noise(sides: Sides, change: Floats, margin: Floats) -> list[str]:
@@ -49,13 +81,15 @@ def _beyond_noise(sides: Sides, change: Floats, margin: Floats) -> list[str]:
 
     A line is ``slower`` when the fastest tenth of the exchanges in every new run takes at
     least twice as long as the slowest tenth in any base run (and the other way round for
-    ``faster``), with 30 exchanges a run: a disturbance would have to have slowed nearly every
-    exchange to more than twice what nearly none took before. That is a rule, no test; it
-    states no p.
+    ``faster``), with 30 exchanges a run and two runs a side: a disturbance would have to have
+    slowed nearly every exchange to more than twice what nearly none took before, in every run
+    of one side and in none of the other. A single run a side is not enough: one run in 25 that
+    is disturbed as much is one false verdict in 25. That is a rule, no test; it states no p.
     """
     base, new = sides.base, sides.new
     many = np.minimum(base["count"].min(axis=0), new["count"].min(axis=0)) >= _BEYOND_COUNT
-    gross = many & (np.abs(change) >= margin)
+    several = min(len(base["count"]), len(new["count"])) >= _BEYOND_RUNS
+    gross = many & several & (np.abs(change) >= margin)
     found = np.full(change.size, INCONCLUSIVE, object)
     slower = new["fast_ns"].min(axis=0) >= _BEYOND * base["slow_ns"].max(axis=0)
     faster = base["fast_ns"].min(axis=0) >= _BEYOND * new["slow_ns"].max(axis=0)
@@ -79,7 +113,7 @@ def more_runs(
 
     Standard errors shrink with the root of the number of runs. A change of the margin or more
     is settled when it is ``prove`` times less uncertain and its interval excludes 0, a smaller
-    one when its interval fits within the margin.
+    one when its interval fits within the margin. NaN for more than :data:`MOST_RUNS`.
     """
     size = np.abs(change)
     reach = np.maximum(high - change, change - low)
@@ -87,6 +121,7 @@ def more_runs(
         factor = np.where(
             size >= margin, np.fmax(prove, reach / size), reach / np.abs(margin - size)
         )
-    needed = np.ceil(runs * np.square(factor)) - runs
-    more: Floats = np.clip(np.nan_to_num(needed, nan=1, posinf=MOST_RUNS), 1, MOST_RUNS)
+        needed = np.ceil(runs * np.square(factor)) - runs
+    more: Floats = np.clip(np.nan_to_num(needed, nan=1, posinf=np.inf), 1, np.inf)
+    more[more > MOST_RUNS] = np.nan
     return more

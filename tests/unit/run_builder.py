@@ -6,6 +6,7 @@ Events, user's log, tasks and the probes' accounts agree, so the ledger balances
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +161,20 @@ def _accounts(events: pd.DataFrame, tasks: pd.DataFrame) -> dict[str, Any]:
 def digests(
     runs: int, seed: int, *, deterministic: bool = False, count: int = 101, **how: Any
 ) -> list[Digest]:
-    """Runs of 101 echoes each, reduced to digests; ``how`` as in :func:`times`."""
+    """Runs of 101 echoes each, reduced to digests; ``how`` as in :func:`times`.
+
+    One begins every minute, by the seed's number of microseconds later: sides of other seeds
+    were recorded in turn.
+    """
     random = np.random.default_rng(seed)
+    begin = datetime(2026, 11, 21, 1, tzinfo=UTC) + timedelta(microseconds=seed)
     return [
         Digest(
             f"run-{seed}-{number}",
             quantile_lines(exchanges(times(random, count, **how)))[0],
             {"kernel": "6.1"},
             deterministic=deterministic,
+            started=(begin + timedelta(minutes=number)).isoformat(),
         )
         for number in range(runs)
     ]

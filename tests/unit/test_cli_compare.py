@@ -16,11 +16,15 @@ from tracer.cli import main
 
 
 def made(root: Path, side: str, count: int, seed: int, **how: Any) -> Path:
-    """A directory that holds ``count`` recordings of one side."""
+    """A directory that holds ``count`` recordings of one side, one a minute.
+
+    Those of another seed were recorded in turn with them.
+    """
     random = np.random.default_rng(seed)
     meta = how.pop("meta", {})
     for number in range(count):
-        record(root / side / f"{number:02}", times(random, 31, run_spread=0.005, **how), **meta)
+        at = {"started": f"2026-11-21T01:{number:02}:{seed:02}.000+00:00"} | meta
+        record(root / side / f"{number:02}", times(random, 31, run_spread=0.005, **how), **at)
     return root / side
 
 
@@ -42,7 +46,7 @@ def test_slower_is_status_1(sides: dict[str, Path]) -> None:
     result = run(sides["base"], sides["slow"])
     assert result.exit_code == 1, result.output
     assert "verdict: slower\n  netlink, msgchan echo: handler slower by" in result.stdout
-    assert "recorded after the other" not in result.stdout
+    assert "recorded in turn" not in result.stdout
 
 
 def test_same_and_faster_are_status_0(sides: dict[str, Path]) -> None:
@@ -57,7 +61,26 @@ def test_same_and_faster_are_status_0(sides: dict[str, Path]) -> None:
 def test_two_recordings_are_inconclusive_and_status_3(sides: dict[str, Path]) -> None:
     result = run(sides["base"] / "00", sides["same"] / "00")
     assert result.exit_code == 3
-    assert "at least 4 more runs a side would settle it" in result.stdout
+    assert "\n  1 run a side cannot tell a change from chance, 5 a side can\n" in result.stdout
+
+
+def test_sides_one_after_the_other_are_inconclusive_unless_allowed(
+    sides: dict[str, Path], tmp_path: Path
+) -> None:
+    later = made(tmp_path, "late", 6, 3, add={"handler": 900})
+    for number, path in enumerate(sorted(later.iterdir())):
+        meta = path / "meta.json"
+        text = json.loads(meta.read_text()) | {"started": f"2026-11-22T01:00:{number:02}+00:00"}
+        meta.write_text(json.dumps(text))
+    refused = run(sides["base"], later)
+    assert refused.exit_code == 3
+    assert "verdict: inconclusive\n  the sides were not recorded in turn (at o" in refused.stdout
+    assert "or take a drift for change: --allow order\n" in refused.stdout
+    allowed = run(sides["base"], later, "--allow", "order")
+    assert allowed.exit_code == 1
+    assert "a drift of the machine counts as change" in allowed.stdout
+    found = json.loads(run(sides["base"], later, "--json").stdout)
+    assert found["why_open"][0].startswith("the sides were not recorded in turn")
 
 
 def test_json(sides: dict[str, Path]) -> None:

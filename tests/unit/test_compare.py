@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from comparison_builder import line, made
 from run_builder import STAGES, digests
 
 from tracer.compare import (
@@ -18,21 +18,10 @@ from tracer.compare import (
     INCONCLUSIVE,
     SAME,
     SLOWER,
-    Comparison,
     Options,
     compare_digests,
 )
-from tracer.digest import KEY, VALUES, Digest
-from tracer.wall_clock import MOST_RUNS, more_runs, needed_runs
-
-FEW = Options(resamples=699)
-
-
-def line(found: Comparison, stage: str, quantile: str = "p50") -> pd.Series[Any]:
-    """The line of this stage and quantile."""
-    lines = found.lines
-    (row,) = lines[(lines["stage"] == stage) & (lines["quantile"] == quantile)].index
-    return lines.loc[row]
+from tracer.digest import Digest
 
 
 def test_a_slower_stage_is_named() -> None:
@@ -78,90 +67,6 @@ def test_a_change_below_the_margin_does_not_matter() -> None:
     found = line(compare_digests(base, new), "copy")
     assert found["low_ns"] > 0
     assert found["verdict"] == SAME
-
-
-def test_noise_is_inconclusive_and_tells_what_would_settle_it() -> None:
-    base, new = digests(10, 1, run_spread=0.1), digests(10, 2, run_spread=0.1)
-    found = compare_digests(base, new)
-    assert (found.verdict, found.exit_status) == (INCONCLUSIVE, 3)
-    assert found.more_runs is not None
-    assert found.more_runs > 10
-
-
-def test_the_estimate_of_more_runs_holds() -> None:
-    base, new = digests(8, 3, run_spread=0.03), digests(8, 4, run_spread=0.03)
-    found = compare_digests(base, new)
-    assert found.verdict == INCONCLUSIVE
-    assert found.more_runs is not None
-    more = 2 * found.more_runs  # the estimate rests on eight runs
-    base, new = digests(8 + more, 3, run_spread=0.03), digests(8 + more, 4, run_spread=0.03)
-    assert compare_digests(base, new, FEW).verdict == SAME
-
-
-@pytest.mark.parametrize("runs", [1, 2, 4])
-def test_few_runs_on_a_wall_clock_are_inconclusive(runs: int) -> None:
-    base = digests(runs, 1, run_spread=0.001)
-    new = digests(runs, 2, run_spread=0.001, shift={"handler": 1.2})
-    found = compare_digests(base, new)
-    assert set(found.lines["verdict"]) == {INCONCLUSIVE}
-    assert found.more_runs == 5 - runs
-    assert found.lines["p"].isna().all()
-
-
-def test_five_runs_are_enough_for_one_percent() -> None:
-    assert needed_runs(0.01) == 5
-    base = digests(5, 1, run_spread=0.001)
-    new = digests(5, 2, run_spread=0.001, shift={"handler": 1.2})
-    assert line(compare_digests(base, new), "handler")["verdict"] == SLOWER
-
-
-@pytest.mark.parametrize(
-    ("runs", "verdict", "more"), [((3, 10), SLOWER, 0), ((2, 20), INCONCLUSIVE, 3)]
-)
-def test_three_runs_are_the_least_however_many_the_other_side_has(
-    runs: tuple[int, int], verdict: str, more: int
-) -> None:
-    base = digests(runs[0], 1, run_spread=0.001)
-    new = digests(runs[1], 2, run_spread=0.001, shift={"handler": 1.2})
-    for sides in ((base, new), (new, base)):
-        found = line(compare_digests(*sides), "handler")
-        assert (found["verdict"] == INCONCLUSIVE) == (verdict == INCONCLUSIVE)
-        assert pd.isna(found["p"]) == (verdict == INCONCLUSIVE)
-        assert found["more_runs"] == more if more else pd.isna(found["more_runs"])
-
-
-def test_one_run_is_enough_for_what_is_beyond_noise() -> None:
-    base, new = digests(1, 1), digests(1, 2, add={"handler": 50_000})
-    found = compare_digests(base, new)
-    assert found.verdict == SLOWER
-    assert found.moved["stage"].tolist() == ["handler"]
-    assert line(compare_digests(new, base), "handler")["verdict"] == FASTER
-    assert compare_digests(new, base).verdict == FASTER
-
-
-@pytest.mark.parametrize(
-    ("fast", "count", "verdict"),
-    [(2000, 30, SLOWER), (1999, 30, INCONCLUSIVE), (2000, 29, INCONCLUSIVE)],
-)
-def test_beyond_noise_is_twice_the_slowest_of_every_run(
-    fast: int, count: int, verdict: str
-) -> None:
-    wall, asked = {"deterministic": False}, Options(stages=("handler",))
-    base = [made(800, 800, 800, slow_ns=slow, **wall) for slow in (900, 1000)]
-    new = [
-        made(3000, 3000, 3000, fast_ns=ns, **wall, count=many)
-        for ns, many in ((2500, 50), (fast, count))
-    ]
-    assert compare_digests(base, new, asked).verdict == verdict
-    base = [made(800, 800, 800, slow_ns=900, **wall, count=count), base[1]]
-    new = [made(3000, 3000, 3000, fast_ns=ns, **wall) for ns in (2500, fast)]
-    back = compare_digests(new, base, asked)
-    assert back.verdict == (FASTER if verdict == SLOWER else verdict)
-
-
-def test_beyond_noise_needs_enough_exchanges() -> None:
-    base, new = digests(1, 1, count=23), digests(1, 2, count=23, add={"handler": 50_000})
-    assert compare_digests(base, new).verdict == INCONCLUSIVE
 
 
 def test_a_clear_shift_is_significant_however_little_the_runs_vary() -> None:
@@ -211,8 +116,16 @@ def test_a_wide_spread_within_the_run_is_inconclusive_there_too() -> None:
     new = digests(1, 2, deterministic=True, spread=0.5)
     found = compare_digests(base, new)
     assert found.verdict == INCONCLUSIVE
-    more = found.lines[found.lines["decides"]]["more_runs"]
-    assert more.min() < more.max() == found.more_runs
+    assert found.lines["more_runs"].isna().all()
+    handler = line(found, "handler")
+    assert re.fullmatch(
+        r"101 exchanges a run tell its change to [\d,]+ ns only, the margin is 1\d\d",
+        handler["why"],
+    )
+    assert found.same_within is not None
+    how = {"deterministic": True, "spread": 0.5}
+    wider = Options(min_effect=found.same_within)
+    assert compare_digests(digests(1, 1, **how), digests(1, 2, **how), wider).verdict == SAME
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.04, INCONCLUSIVE), (0.09, SLOWER)])
@@ -237,15 +150,6 @@ def test_nine_tenths_of_the_margin_count_on_the_deterministic_clock(ns: int, ver
     assert line(compare_digests(base, new), "reply")["verdict"] == verdict
 
 
-def made(value: int, low: int, high: int, **how: Any) -> Digest:
-    """A run of one line: the median of the handler, with its interval within the run."""
-    row = {"count": 101, "fast_ns": low, "slow_ns": high} | how
-    key = ("netlink", "msgchan echo", "handler", "p50")
-    row |= dict(zip(KEY, key, strict=True)) | {"value_ns": value, "low_ns": low, "high_ns": high}
-    lines = pd.DataFrame([row])[[*KEY, *VALUES]].set_index(KEY)
-    return Digest("made", lines, {"kernel": "6.1"}, deterministic=how.get("deterministic", True))
-
-
 def test_the_runs_intervals_become_that_of_the_change() -> None:
     base = [made(1000, 970, 1060), made(1000, 960, 1080)]
     new = [made(2000, 1940, 2005), made(2000, 1920, 2012)]
@@ -267,26 +171,26 @@ def test_what_excludes_0_but_is_below_nine_tenths_is_no_change(change: int, verd
 
 
 @pytest.mark.parametrize(
-    ("change", "reach", "more"),
-    # The margin is 100 ns and the line repeats to 25 ns: nearer than that nothing helps.
-    [(50, 75, 2), (-50, 75, 2), (200, 400, 3), (80, 75, MOST_RUNS), (120, 150, MOST_RUNS)],
+    ("change", "reach", "why"),
+    # The margin is 100 ns and the line repeats to 25 ns.
+    [
+        (50, 75, "101 exchanges a run tell its change to 75 ns only, the margin is 100"),
+        (-85, 20, "its change of -85 ns, which repeats to 25, lies too near the margin of 100"),
+    ],
 )
-def test_more_runs_on_the_deterministic_clock(change: int, reach: int, more: int) -> None:
+def test_why_a_line_is_open_on_the_deterministic_clock(change: int, reach: int, why: str) -> None:
     base = made(5000, 5000 - reach, 5000 + reach)
     new = made(5000 + change, 5000 + change, 5000 + change)
     found = compare_digests([base], [new])
-    assert (found.verdict, found.more_runs) == (INCONCLUSIVE, more)
-    # The side with the fewer runs counts.
-    assert compare_digests([base], [new] * 3).more_runs == more
+    assert (found.verdict, found.more_runs) == (INCONCLUSIVE, None)
+    assert line(found, "handler")["why"] == why
+    assert line(found, "handler")["same_within_ns"] == abs(change) + reach + 25
 
 
-def test_more_runs_prove_a_change_and_keep_its_interval_from_0() -> None:
-    same = np.full(4, 200.0)
-    found = more_runs(
-        4, same, same - 800, same + 50, same / 2, np.array([5.0, 0.1, np.inf, np.nan])
-    )
-    # The interval reaches four times as far as the change is large.
-    assert found.tolist() == [4 * 25 - 4, 4 * 16 - 4, MOST_RUNS, 4 * 16 - 4]
+def test_a_line_that_repeats_less_well_than_the_margin_says_so() -> None:
+    base, new = digests(1, 1, deterministic=True), digests(1, 2, deterministic=True)
+    found = line(compare_digests(base, new, Options(stages=("encode",), min_effect_ns=1)), "encode")
+    assert re.fullmatch("it repeats to 6\\d ns from boot to boot, the margin is 20", found["why"])
 
 
 def staged(**values: int) -> Digest:
@@ -360,39 +264,6 @@ def test_a_wall_clock_on_one_side_makes_it_a_wall_clock() -> None:
 
 # --------------------------------------------------------------------------
 # How often it is wrong
-
-
-@cache
-def pool(seed: int, shift: float, spread: float) -> list[Digest]:
-    """A hundred recordings to draw from; run to run every stage varies by ``spread``."""
-    moved = dict.fromkeys(STAGES, shift)
-    return digests(100, seed, run_spread=spread, shift=moved)
-
-
-def rate(wanted: str, shift: float, trials: int, spread: float) -> float:
-    """How often ten runs a side, drawn from the pools, are judged as ``wanted``."""
-    random = np.random.default_rng(5)
-    base, new = pool(1, 1.0, spread), pool(2, shift, spread) if shift != 1 else pool(1, 1.0, spread)
-    hits = 0
-    for _ in range(trials):
-        if base is new:
-            drawn = random.permutation(100)
-            sides = [base[i] for i in drawn[:10]], [base[i] for i in drawn[10:20]]
-        else:
-            picks = [random.choice(100, 10, replace=False) for _ in range(2)]
-            sides = [base[i] for i in picks[0]], [new[i] for i in picks[1]]
-        hits += compare_digests(*sides, FEW).verdict == wanted
-    return hits / trials
-
-
-@pytest.mark.parametrize("spread", [0.02, 0.1])
-def test_false_alarms_on_a_wall_clock(spread: float) -> None:
-    assert rate(SLOWER, 1.0, 100, spread) <= 0.02
-    assert rate(FASTER, 1.0, 50, spread) <= 0.02
-
-
-def test_detection_on_a_wall_clock() -> None:
-    assert rate(SLOWER, 1.1, 100, 0.03) >= 0.95
 
 
 def test_rates_on_the_deterministic_clock() -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from tracer.baseline import Baseline, dumps, load, make
-from tracer.comparable import CONDITIONS, require_comparable
+from tracer.comparable import CONDITIONS, ORDER, require_comparable
 from tracer.compare import (
     FASTER,
     INCONCLUSIVE,
@@ -176,9 +176,8 @@ def _update(
         date=datetime.now(UTC).date().isoformat(),
     )
     entry |= {"verdict": UPDATED, "rows": _changes(path, made, how)}
-    few = needed_runs(how.false_alarms)
-    if not itself.deterministic and len(new) < few:
-        entry["note"] = f"on a wall clock fewer than {few} runs a side settle next to nothing"
+    if not itself.deterministic and (note := _wall_clock_note(len(new), how)):
+        entry["note"] = note
     known.append(
         {
             "path": str(path),
@@ -187,6 +186,16 @@ def _update(
             "recordings": entry["recordings"],
         }
     )
+
+
+def _wall_clock_note(runs: int, how: Options) -> str:
+    """What stands in the way of a check against this baseline; "" for nothing."""
+    told = []
+    if runs < (few := needed_runs(how.false_alarms)):
+        told.append(f"on a wall clock fewer than {few} runs a side settle next to nothing")
+    if ORDER not in how.allow:
+        told.append(failure.OUT_OF_TURN.replace("\n", " "))
+    return "; ".join(told)
 
 
 def _require_one_user(item: pytest.Item, path: Path, name: str) -> None:

@@ -12,12 +12,16 @@ import pandas as pd
 
 from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
 from tracer.frames import Run
-from tracer.report.comparison import numbers
+from tracer.report.comparison import numbers, same_within, why_open
 from tracer.report.tables import SETTLED
-from tracer.wall_clock import MOST_RUNS
 
 MOST_LINES = 8
 SLOWEST = 3
+OUT_OF_TURN = (
+    "A baseline on a wall clock was recorded before the runs, never in turn with them. Use\n"
+    'pytest --latency-lab, whose clock counts instructions, or say allow="order" in the check:\n'
+    "then a machine that is slower today fails the test too."
+)
 _MEDIAN = "p50"
 
 
@@ -40,6 +44,10 @@ def told(comparison: Comparison, runs: Sequence[Run], name: str, path: Path) -> 
             text += [f"  and {_count(more, 'more line')}, see --latency-report"] * bool(more)
             text += _moved(comparison, channel, kind)
             text += _slowest(runs, channel, kind, stage)
+    if comparison.verdict == INCONCLUSIVE:
+        text += ["", *(f"not settled: {why}" for why in why_open(comparison))]
+    if comparison.unmixed:
+        text.append(OUT_OF_TURN)
     text += ["", *(f"note: {note}" for note in comparison.notes)]
     text += [f"go on with: tracer report {shlex.quote(str(run.path))}" for run in runs[:1]]
     return headline, "\n".join(text)
@@ -127,11 +135,8 @@ def _headline(comparison: Comparison, name: str) -> str:
         f"{wanted}: {most['type']}: {most['stage']} {most['change_ns']:+,.0f} ns"
         f"{_percent(most['change'])} at {most['quantile']}, baseline {name!r}"
     )
-    if wanted == INCONCLUSIVE and comparison.more_runs is not None:
-        runs = comparison.more_runs
-        more = "a million more runs" if runs >= MOST_RUNS else _count(runs, "more run")
-        tested = comparison.deterministic or comparison.lines["p"].notna().any()
-        said += f"; {'about' if tested else 'at least'} {more} a side would settle it"
+    if wanted == INCONCLUSIVE:
+        said += f"; {why_open(comparison)[0]}"
     return said
 
 
@@ -159,7 +164,7 @@ def _table(lines: pd.DataFrame) -> Iterator[str]:
             str(line.quantile),
             *numbers(line),
             f"{line.margin_ns:,.0f}",
-            str(line.verdict),
+            f"{line.verdict}{same_within(line)}",
         )
         for line in lines.itertuples()
     ]

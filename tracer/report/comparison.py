@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
+from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison, within
 from tracer.report.summary import records
 from tracer.report.text import show
-from tracer.wall_clock import MOST_RUNS
 
+MOST_REASONS = 5
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
 
 
@@ -44,14 +44,41 @@ def verdict_lines(comparison: Comparison) -> list[str]:
             f"  {row.channel}, {escape(str(row.name))}: [{_STYLE[str(row.verdict)]}]{row.stage} "
             f"{row.verdict}[/] by {abs(row.change_ns):,.0f} ns in the median{share}"
         )
+    if verdict == INCONCLUSIVE:
+        told += [f"  {escape(line)}" for line in why_open(comparison)]
+        if comparison.unmixed:
+            told.append("  record the sides in turn, or take a drift for change: --allow order")
     open_lines = comparison.lines[comparison.lines["verdict"] == INCONCLUSIVE]
-    if verdict == INCONCLUSIVE and comparison.more_runs is not None:
-        tested = comparison.deterministic or comparison.lines["p"].notna().any()
-        about = "about" if tested else "at least"
-        told.append(f"  {about} {_more(comparison.more_runs)} a side would settle it")
     if len(open_lines):
         told.append(f"  {len(open_lines)} of {len(comparison.lines)} lines are not settled")
     return told
+
+
+def why_open(comparison: Comparison) -> list[str]:
+    """Why a comparison is inconclusive, line by line, and first what would settle it as a whole."""
+    whole = [why for why in (comparison.unmixed, comparison.too_few) if why]
+    if whole:
+        return whole
+    told = [settling] if (settling := settles(comparison)) else []
+    lines = comparison.lines
+    if not lines["decides"].any():
+        return ["no line that would decide is in every run"]
+    lines = lines[lines["decides"] & (lines["verdict"] == INCONCLUSIVE)]
+    for row in lines.head(MOST_REASONS).itertuples():
+        told.append(f"{row.channel}, {row.name}, {row.stage} {row.quantile}: {row.why}")
+    if (rest := len(lines) - MOST_REASONS) > 0:
+        told.append(f"and {rest} more such line{'s'[: rest != 1]}")
+    return told
+
+
+def settles(comparison: Comparison) -> str:
+    """With which margin, or how many more runs, a comparison would be settled; "" unless known."""
+    told = []
+    if comparison.same_within is not None:
+        told.append(f"same within {100 * comparison.same_within:.1f}%")
+    if comparison.more_runs is not None:
+        told.append(f"about {_more(comparison.more_runs)} a side would settle it as it is")
+    return "; ".join(told)
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
@@ -60,7 +87,9 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     return {
         "verdict": comparison.verdict,
         "exit_status": comparison.exit_status,
+        "same_within": comparison.same_within,
         "more_runs": comparison.more_runs,
+        "why_open": why_open(comparison) if comparison.verdict == INCONCLUSIVE else [],
         "base": list(comparison.base),
         "new": list(comparison.new),
         "deterministic": comparison.deterministic,
@@ -111,18 +140,25 @@ def _table(group: pd.DataFrame) -> Table:
     before = None
     for row in group.itertuples():
         verdict = str(row.verdict)
-        more = "" if pd.isna(row.more_runs) else f", {_more(int(row.more_runs))}"
         table.add_row(
             "" if row.stage == before else str(row.stage),
             str(row.quantile),
             *numbers(row),
-            f"[{_STYLE[verdict]}]{verdict}[/]{more}",
+            f"[{_STYLE[verdict]}]{verdict}[/]{same_within(row)}",
         )
         before = row.stage
     return table
 
 
+def same_within(line: Any) -> str:
+    """The margin that would settle an open line of ``Comparison.lines``, after a comma; "" where
+    none would."""
+    if pd.isna(line.same_within_ns):
+        return ""
+    if not line.base_ns:
+        return f", same within {line.same_within_ns:,.0f} ns"
+    return f", same within {100 * within(line.same_within_ns / line.base_ns):.1f}%"
+
+
 def _more(runs: int) -> str:
-    if runs >= MOST_RUNS:
-        return "a million more runs"
     return f"{runs:,} more run{'s'[: runs != 1]}"

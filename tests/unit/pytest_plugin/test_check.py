@@ -118,12 +118,35 @@ def test_several_runs_settle_a_wall_clock(project: Project) -> None:
     base = [project.recording(f"base{i}", i, meta={}) for i in range(5)]
     new = [project.recording(f"new{i}", 10 + i, meta={}, add={"copy": 900}) for i in range(5)]
     project.baseline(*base)
-    project.test(*new)
+    allowed = 'baseline="echo", allow="order"'
+    project.test(*new, arguments=allowed)
     result = project.run()
     result.assert_outcomes(failed=1)
     assert "slower: netlink, msgchan echo: copy" in result.stdout.str()
-    project.test(*[project.recording(f"like{i}", 20 + i, meta={}) for i in range(5)])
+    like = [project.recording(f"like{i}", 20 + i, meta={}) for i in range(5)]
+    project.test(*like, arguments=allowed)
     project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("add", [0, 900, 50_000, -900])
+def test_a_wall_clock_baseline_settles_nothing_unless_its_age_is_allowed(
+    project: Project, add: int
+) -> None:
+    """The runs of a baseline were recorded before; what the machine does since is no change."""
+    start = {"started": "2026-11-20T01:00:00+00:00"}
+    project.baseline(*[project.recording(f"base{i}", i, meta=start) for i in range(5)])
+    new = [project.recording(f"new{i}", 9 + i, meta={}, add={"copy": add}) for i in range(5)]
+    project.test(*new)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"inconclusive": 1}
+    result.stdout.fnmatch_lines(
+        [
+            "inconclusive: netlink, msgchan echo: *; the sides were not recorded in turn (at one *",
+            "A baseline on a wall clock was recorded before the runs, never in turn with them. Use",
+            'pytest --latency-lab, whose clock counts instructions, or say allow="order" in the *',
+        ]
+    )
 
 
 def test_an_update_makes_what_a_check_then_accepts(
@@ -295,8 +318,12 @@ def test_few_runs_on_a_wall_clock_are_noted_at_the_update(project: Project) -> N
     result = project.run("--latency-update")
     result.assert_outcomes(passed=1)
     assert "fewer than 5 runs a side settle next to nothing" in result.stdout.str()
-    project.test(*[project.recording(f"new{i}", i, 11, meta={}) for i in range(5)])
+    assert 'say allow="order" in the check' in result.stdout.str()
+    new = [project.recording(f"new{i}", i, 11, meta={}) for i in range(5)]
+    project.test(*new)
     assert "fewer than" not in project.run("--latency-update").stdout.str()
+    project.test(*new, arguments='baseline="echo", allow="order"')
+    assert "A baseline on a wall clock" not in project.run("--latency-update").stdout.str()
 
 
 def test_baselines_elsewhere(project: Project) -> None:

@@ -87,15 +87,24 @@ def test_runs_are_named_where_there_are_several(pair: tuple[Run, Run], tmp_path:
     assert [line.split()[-1] for line in lines[at + 1 : at + 5]] == ["recording", *["other"] * 3]
 
 
-def test_what_is_not_settled_says_how_many_runs_would_do(tmp_path: Path) -> None:
+def test_what_is_not_settled_says_with_which_margin_it_would_be(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     wall = {"clock": META["clock"]}
-    base, new = (run(tmp_path / name, times(random, 101), **wall) for name in ("base", "new"))
-    comparison = compare([base], [new], Options(stages=("copy",), min_effect=0, min_effect_ns=70))
+    base, new = (
+        [run(tmp_path / f"{name}{i}", times(random, 101, run_spread=0.1), **wall) for i in range(5)]
+        for name in ("base", "new")
+    )
+    asked = Options(stages=("copy",), min_effect=0, min_effect_ns=70, allow=frozenset({"order"}))
+    comparison = compare(base, new, asked)
     assert comparison.verdict == INCONCLUSIVE
-    found = text(comparison, new)
+    found = text(comparison, *new)
     assert found.startswith("inconclusive: netlink, msgchan echo: copy ")
-    assert "; at least 4 more runs a side would settle it\n" in found
+    headline = found.partition("\n")[0]
+    within = f"same within {100 * (comparison.same_within or 0):.1f}%"
+    assert f"baseline 'echo'; {within}" in headline
+    (row,) = [x for x in found.splitlines() if x.startswith("  copy ")]
+    assert row.endswith(f"inconclusive, {within}")
+    assert "\nnot settled: netlink, msgchan echo, copy p50: the runs differ: its change ma" in found
     assert "allowed    70 ns" in found
     # The other quantiles are open too, but decide nothing.
     assert [x.split()[1] for x in found.splitlines() if x.startswith("  copy ")] == ["p50"]

@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import run_builder
 from rich.console import Console
 
-from tracer.compare import SLOWER, Comparison, compare_digests
+from tracer.compare import INCONCLUSIVE, Comparison, compare_digests
 from tracer.digest import Digest, quantile_lines
-from tracer.report.comparison import render, summary
-from tracer.wall_clock import MOST_RUNS
+from tracer.report.comparison import MOST_REASONS, render, summary
 
 
 def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Comparison:
@@ -30,6 +30,7 @@ def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Compariso
                 quantile_lines(run_builder.exchanges(run_builder.times(random, 31, **changed)))[0],
                 {},
                 deterministic=deterministic,
+                started=f"2026-11-21T01:{number:02}:{'ab'.index(side):02}",
             )
             for number in range(runs)
         ]
@@ -84,8 +85,13 @@ def test_nothing_is_cut(width: int) -> None:
 
 def test_few_runs_are_told_how_many_are_missing() -> None:
     text = printed(compared(1))
-    assert "inconclusive, 4 more runs" in text
-    assert text.splitlines()[-2] == "  at least 4 more runs a side would settle it"
+    assert text.splitlines()[-5:] == [
+        "verdict: inconclusive",
+        "  the sides were not recorded in turn (at one time 1 of 1 runs of base and 0 of 1 of new)",
+        "  1 run a side cannot tell a change from chance, 5 a side can",
+        "  record the sides in turn, or take a drift for change: --allow order",
+        "  22 of 22 lines are not settled",
+    ]
     assert "1 run: runs/[a]0" in text
     assert "Notes" not in text
 
@@ -98,24 +104,42 @@ def test_notes_are_told_and_wrapped_on_a_terminal_only() -> None:
     assert "[48c0]" in printed(noted, 40, terminal=True)
 
 
-def test_how_many_runs_are_missing_is_told_of_an_open_verdict_only() -> None:
-    """Where nothing was tested it is a least number, of instructions counted it never is."""
-    open_ = compared(6, run_spread=0.1)
-    told = f"about {open_.more_runs} more runs a side would settle it"
-    assert told in printed(open_)
-    tested_once = open_.lines.assign(p=open_.lines["p"].where(open_.lines.index == 0))
-    assert told in printed(replace(open_, lines=tested_once))
-    assert "would settle it" not in printed(replace(open_, verdict=SLOWER))
-    settled = open_.lines.assign(more_runs=np.nan)
-    assert "would settle it" not in printed(replace(open_, lines=settled))
-    counted = compared(2, deterministic=True, run_spread=0.3)
-    assert f"about {counted.more_runs} more runs a side" in printed(counted)
-    assert counted.lines["more_runs"].max() == MOST_RUNS
-    assert "inconclusive, a million more runs" in printed(counted)
+def test_the_margin_that_would_settle_it_is_told_of_an_open_verdict_only() -> None:
+    found = compared(6, run_spread=0.1)
+    text = printed(found)
+    whole = f"same within {100 * (found.same_within or 0):.1f}%"
+    assert f"verdict: inconclusive\n  {whole}" in text
+    assert "\n  netlink, msgchan echo, total p50: the runs differ: its change may be as" in text
+    rows = [row.split(maxsplit=2) for row in text.splitlines()]
+    (total,) = [rest for stage, quantile, rest in (r for r in rows if len(r) == 3)
+                if (stage, quantile) == ("total", "p50")]  # fmt: skip
+    assert total.rstrip().endswith(f"inconclusive, {whole}")
+    assert "same within" not in printed(compared(10, add={"copy": 900})).partition("verdict:")[2]
 
 
-def test_one_more_run_is_singular() -> None:
-    assert "at least 1 more run a side" in printed(compared(4))
+def test_how_many_runs_would_do_is_told_where_they_are_few() -> None:
+    found = compared(8, run_spread=0.03)
+    assert found.more_runs is not None
+    runs = f"{found.more_runs} more run{'s'[: found.more_runs != 1]}"
+    assert f"; about {runs} a side would settle it as it is" in printed(found)
+    unknown = replace(found, lines=found.lines.assign(more_runs=pd.NA))
+    assert "more run" not in printed(unknown)
+
+
+def test_on_the_deterministic_clock_the_reason_is_told() -> None:
+    found = compared(1, deterministic=True)
+    assert found.verdict == INCONCLUSIVE
+    text = printed(found)
+    assert text.count(": 31 exchanges a run tell its change to ") == MOST_REASONS
+    assert "more run" not in text
+    open_ = found.lines["decides"] & (found.lines["verdict"] == INCONCLUSIVE)
+    assert f"\n  and {open_.sum() - MOST_REASONS} more such line" in text
+
+
+def test_where_nothing_could_decide_that_is_told() -> None:
+    found = compared(6, run_spread=0.1)
+    none = replace(found, lines=found.lines.assign(decides=False))
+    assert "\n  no line that would decide is in every run\n" in printed(none)
 
 
 def test_the_deterministic_clock_is_named() -> None:
@@ -133,3 +157,8 @@ def test_the_summary_is_json() -> None:
         assert found["options"]["min_effect_ns"] == 100
     assert found["moved"][0]["stage"] == "copy"
     assert found["lines"][0]["more_runs"] is None
+    assert (found["same_within"], found["why_open"]) == (None, [])
+    open_ = summary(compared(6, run_spread=0.1))
+    assert open_["same_within"] > 0.02
+    assert open_["why_open"][0].startswith("same within ")
+    assert summary(compared(1))["why_open"][1].startswith("1 run a side cannot tell")
