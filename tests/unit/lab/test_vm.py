@@ -4,6 +4,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -190,6 +191,26 @@ def test_a_reader_that_went_away_ends_the_machine(start: Start, tmp_path: Path) 
     assert process.stderr is not None
     assert b"OutputClosedError" in process.stderr.read()
     assert processes_with(f"TRACER_TEST={tmp_path}") == []
+
+
+def test_what_is_typed_reaches_the_guest(tmp_path: Path) -> None:
+    (tmp_path / "guest.sh").write_text("echo up; read -r typed; echo $typed; read -r more; exit 7")
+    terminal, typing = pty.openpty()
+    with (
+        open(terminal, "wb", buffering=0) as keys,
+        open(typing, "rb", buffering=0) as tty,
+        subprocess.Popen(
+            [sys.executable, script_machine_program.__file__, str(tmp_path)],
+            stdin=tty,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        wait_until_up(process)
+        assert process.stdout is not None
+        keys.write(b"one\n")
+        assert process.stdout.readline() == b"one\n"
+        keys.write(b"two\n")
+        assert process.wait(DEADLINE) == 7
 
 
 def test_a_machine_does_not_outlive_a_killed_host(start: Start, tmp_path: Path) -> None:
