@@ -286,13 +286,13 @@ def test_a_session_that_stops_takes_the_machine_down(run: Run, project: Project)
 
         @pytest.mark.latency
         def test_long():
-            select.select([], [], [], 60)
+            select.select([], [], [], 600)
             pathlib.Path("came-to-its-end").touch()
         """
     )
     result = run("-x")
     result.assert_outcomes(passed=1, failed=1)
-    assert result.duration < 50
+    assert result.duration < 500
     assert not (project.path / "came-to-its-end").exists()
 
 
