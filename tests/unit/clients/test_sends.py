@@ -66,10 +66,11 @@ def test_an_entry_costs_well_under_a_microsecond() -> None:
     add(log, 0)
     rounds = []
     for _ in range(7):
-        begin = time.perf_counter_ns()
+        # Of this thread's own: what else the machine does is no cost of an entry.
+        begin = time.thread_time_ns()
         for number in range(10007):
             add_direct(log, begin, number)
-        rounds.append((time.perf_counter_ns() - begin) / 10007)
+        rounds.append((time.thread_time_ns() - begin) / 10007)
     cost = statistics.median(rounds)
     print(f"send log: {cost:.0f} ns per entry")
     assert cost < COST_BOUND_NS
