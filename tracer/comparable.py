@@ -15,11 +15,13 @@ from tracer.order import unmixed
 
 SHARED = ("plan", "kernel", "clock")
 """What all runs must share: the names in ``Digest.conditions``."""
-ORDER = "order"
-CONDITIONS = (*SHARED, "untrusted", "outcomes", ORDER)
+ORDER, WORKLOAD = "order", "workload"
+CONDITIONS = (*SHARED, "untrusted", "outcomes", WORKLOAD, ORDER)
 """What makes runs incomparable, by the name that ``Options.allow`` takes. The order of recording
 makes them so on a wall clock, and does not refuse them: it leaves every line inconclusive."""
 _OTHER_SHARE = 0.01
+_OTHER_COUNT = 0.1
+Kind = tuple[str, str]
 
 
 def require_comparable(
@@ -27,12 +29,16 @@ def require_comparable(
     new: Sequence[Digest],
     allow: frozenset[str],
     types: Sequence[str] = (),
+    same_workload: bool = False,
 ) -> None:
     """Raise :class:`TracerError` unless the runs may be compared.
 
     All must be trusted and share plan, kernel and clock, and of the ``types`` (channels or
     names; all of them when none is named) as many exchanges must succeed and fail on either
-    side: a request that fails early is fast. ``allow`` names the conditions that are waived.
+    side: a request that fails early is fast. With ``same_workload``, and where all runs are on
+    the deterministic clock, every run must hold just as many exchanges of each type, whatever
+    became of them: other requests are another workload, whose median may be anything.
+    ``allow`` names the conditions that are waived.
     """
     what = "cannot compare"
     if not base or not new:
@@ -52,6 +58,12 @@ def require_comparable(
                     what, f"{first.name} and {run.name} differ in {name}: {_differ(here, there)}",
                     f"record both under the same {name}, or say --allow {name}",
                 )  # fmt: skip
+    exact = same_workload or all(run.deterministic for run in (*base, *new))
+    other = _other_workload(base, new, types) if exact and WORKLOAD not in allow else ""
+    if other:
+        raise TracerError(
+            what, other, f"record the same {WORKLOAD}, or say --allow {WORKLOAD}",
+        )  # fmt: skip
     differing = () if "outcomes" in allow else tuple(_other_outcomes(base, new, types))
     if differing:
         raise TracerError(
@@ -90,6 +102,7 @@ def notes(
     if not deterministic and ORDER in allow and (why := unmixed(base, new)):
         told.append(f"{why}: a drift of the machine counts as change")
     told += [] if types else _one_sided(base, new)
+    told += _other_counts(base, new, types)
     told += [*_other_outcomes(base, new, types), *_left_out(runs, index)]
     return tuple(told)
 
@@ -130,6 +143,51 @@ def _other_outcomes(
             yield (
                 f"{kind[0]}, {kind[1]}: {after[0]:.1%} succeeded and {after[1]:.1%} failed, "
                 f"in base {before[0]:.1%} and {before[1]:.1%}"
+            )
+
+
+def _workload(run: Digest, types: Sequence[str]) -> dict[Kind, int]:
+    """How many exchanges of each type a run holds, whatever became of them.
+
+    Those that came to their end are counted by the lines, of which a type with too few has
+    none; how large a share of all they are is in the outcomes.
+    """
+    counts = run.lines["count"].groupby(level=["channel", "name"]).max()
+    found = {}
+    for kind, settled in counts.items():
+        if not types or set(kind) & set(types):
+            found[kind] = round(settled / (sum(run.outcomes.get(kind, (1.0, 0.0))) or 1.0))
+    return found
+
+
+def _other_workload(base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str]) -> str:
+    """Which type the first run that differs has another number of; empty when none does."""
+    first = _workload(base[0], types)
+    for run in (*base[1:], *new):
+        here = _workload(run, types)
+        for kind in sorted(first.keys() | here.keys()):
+            if first.get(kind) != here.get(kind):
+                told = [
+                    f"{count[kind]:,}" if kind in count else "too few" for count in (first, here)
+                ]
+                return (
+                    f"{base[0].name} and {run.name} differ in {WORKLOAD}: "
+                    f"{', '.join(kind)}: {told[0]} exchanges against {told[1]}"
+                )
+    return ""
+
+
+def _other_counts(
+    base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str]
+) -> Iterator[str]:
+    """Types of which new has another number of exchanges a run, by a tenth or more."""
+    sides = [[_workload(run, types) for run in side] for side in (base, new)]
+    for kind in sorted(set.intersection(*(set(counts) for side in sides for counts in side))):
+        before, after = (float(np.mean([counts[kind] for counts in side])) for side in sides)
+        if abs(after - before) >= _OTHER_COUNT * before:
+            yield (
+                f"{', '.join(kind)}: {after:,.0f} exchanges a run, in base {before:,.0f}: "
+                "another workload?"
             )
 
 

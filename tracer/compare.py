@@ -144,7 +144,7 @@ def compare_digests(
 ) -> Comparison:
     """As :func:`compare`, on runs that were reduced to digests before."""
     options = options or Options()
-    require_comparable(base, new, options.allow, options.types)
+    require_comparable(base, new, options.allow, options.types, options.same_workload)
     index = _common_lines([*base, *new], options)
     sides = Sides(_values(base, index), _values(new, index))
     deterministic = all(run.deterministic for run in (*base, *new))

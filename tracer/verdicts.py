@@ -22,7 +22,8 @@ class Options:
     ``confidence`` of the intervals of single lines; ``false_alarms``: the chance of even one
     ``slower`` or ``faster`` line between like sides. ``stages`` and ``types`` (channel or
     name) select lines; ``allow`` names conditions that may differ
-    (:data:`tracer.comparable.CONDITIONS`).
+    (:data:`tracer.comparable.CONDITIONS`). ``same_workload``: on a wall clock, too, every run
+    must hold as many exchanges of each type, as it must where instructions are counted.
     """
 
     min_effect: float = 0.02
@@ -34,6 +35,7 @@ class Options:
     stages: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     allow: frozenset[str] = field(default_factory=frozenset)
+    same_workload: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from comparison_builder import in_order
 from run_builder import META, digests, record, times
 
 import tracer
 from tracer.compare import INCONCLUSIVE, Options, compare, compare_digests
+from tracer.digest import Digest
 from tracer.errors import TracerError
 
 DETERMINISTIC = {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": True}
@@ -219,6 +221,70 @@ def test_outcomes_of_types_that_are_not_compared_do_not_matter() -> None:
     failed = replace(new, outcomes={ECHOES: (0.0, 1.0)})
     with pytest.raises(TracerError, match="no type 'getsockopt'"):
         compare_digests([base], [failed], Options(types=("getsockopt",)))
+
+
+SETS = ("setsockopt", "msgchan request")
+
+
+def counted(counts: dict[tuple[str, str], int], ok: float = 1.0, **how: Any) -> Digest:
+    """A run with so many settled exchanges of each type, of which ``ok`` is the share of all."""
+    (run,) = digests(1, 1, **how)
+    parts = [
+        run.lines.rename({"netlink": channel}, level="channel")
+        .rename({"msgchan echo": name}, level="name")
+        .assign(count=count)
+        for (channel, name), count in counts.items()
+    ]
+    return replace(run, lines=pd.concat(parts), outcomes=dict.fromkeys(counts, (ok, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "said"),
+    [
+        ({ECHOES: 307}, {ECHOES: 30}, "netlink, msgchan echo: 307 exchanges against 30"),
+        ({ECHOES: 307}, {ECHOES: 308}, "netlink, msgchan echo: 307 exchanges against 308"),
+        ({ECHOES: 50, SETS: 20}, {ECHOES: 50}, "msgchan request: 20 exchanges against too few"),
+        ({ECHOES: 50}, {ECHOES: 50, SETS: 20}, "msgchan request: too few exchanges against 20"),
+        ({ECHOES: 50, SETS: 20}, {ECHOES: 50, SETS: 20}, ""),
+    ],
+)
+def test_another_workload_is_refused_where_instructions_are_counted(
+    base: dict[tuple[str, str], int], new: dict[tuple[str, str], int], said: str
+) -> None:
+    sides = [counted(base, deterministic=True)], [counted(new, deterministic=True)]
+    allowed = compare_digests(*sides, Options(allow=frozenset({"workload"})))
+    if not said:
+        assert compare_digests(*sides).verdict == allowed.verdict
+        return
+    with pytest.raises(TracerError, match=f"differ in workload: .*{said}; record the same work"):
+        compare_digests(*sides)
+
+
+def test_every_exchange_counts_whatever_became_of_it() -> None:
+    """Of 400 requests 300 were answered on both sides, or 300 of 300."""
+    how = {"deterministic": True}
+    base, new = counted({ECHOES: 300}, ok=0.75, **how), counted({ECHOES: 300}, **how)
+    outcomes = frozenset({"outcomes"})
+    with pytest.raises(TracerError, match="400 exchanges against 300"):
+        compare_digests([base], [new], Options(allow=outcomes))
+    assert compare_digests([base], [base], Options(allow=outcomes)).deterministic
+
+
+def test_only_the_workload_of_the_types_that_are_asked_for_counts() -> None:
+    how = {"deterministic": True}
+    sides = [counted({ECHOES: 50, SETS: 20}, **how)], [counted({ECHOES: 50, SETS: 21}, **how)]
+    assert set(compare_digests(*sides, Options(types=("netlink",))).lines["channel"]) == {"netlink"}
+    with pytest.raises(TracerError, match="differ in workload"):
+        compare_digests(*sides, Options(types=("setsockopt",)))
+
+
+def test_on_a_wall_clock_another_workload_is_a_note_unless_it_must_be_the_same() -> None:
+    base, new = [counted({ECHOES: 307})], [counted({ECHOES: 30})]
+    said = "netlink, msgchan echo: 30 exchanges a run, in base 307: another workload?"
+    assert said in compare_digests(base, new).notes
+    assert not compare_digests(base, [counted({ECHOES: 300})]).notes
+    with pytest.raises(TracerError, match="307 exchanges against 30; record the same workload"):
+        compare_digests(base, new, Options(same_workload=True))
 
 
 def test_a_stage_that_not_every_run_has_is_left_out_and_noted() -> None:

@@ -31,6 +31,7 @@ from tracer.frames import Run
 from tracer.pytest_plugin import failure, options
 from tracer.pytest_plugin.outcome import (
     CHECKS,
+    FAILURES,
     UPDATES,
     LatencyFailure,
     LatencyInconclusive,
@@ -70,6 +71,7 @@ class Asked:
             stages=self.stages,
             types=self.types,
             allow=self.allow,
+            same_workload=True,
         )
 
 
@@ -87,13 +89,20 @@ def check(item: pytest.Item, runs: Sequence[Run], asked: Asked) -> Comparison | 
     item.stash.setdefault(CHECKS, []).append(entry)
     try:
         return _checked(item, runs, asked, entry)
-    except (LatencyFailure, TracerError) as error:
+    except TracerError as error:
         entry["message"] = str(error)
-        if isinstance(error, TracerError):
-            raise LatencyUnfit(str(error)) from error
-        raise
+        raise _noted(item, LatencyUnfit(str(error))) from error
+    except LatencyFailure as error:
+        entry["message"] = str(error)
+        raise _noted(item, error) from error.__cause__
     finally:
         item.user_properties += _properties(entry)
+
+
+def _noted(item: pytest.Item, failure: LatencyFailure) -> LatencyFailure:
+    """The failure, noted for the case that the test catches it."""
+    item.stash.setdefault(FAILURES, []).append(failure)
+    return failure
 
 
 def _checked(
@@ -133,7 +142,7 @@ def _require_comparable(
 ) -> None:
     """As :func:`tracer.comparable.require_comparable`, which tells what to do at a terminal."""
     try:
-        require_comparable(base, new, how.allow, how.types)
+        require_comparable(base, new, how.allow, how.types, how.same_workload)
     except TracerError as error:
         raise TracerError(error.what, error.why, todo) from error
 

@@ -21,7 +21,11 @@ Checks = list[dict[str, Any]]
 CHECKS = pytest.StashKey[Checks]()
 #: The baselines that a test wants written, if it passes in the end.
 UPDATES = pytest.StashKey[Checks]()
-_FAILED = pytest.StashKey[bool]()
+_NOT_PASSED = pytest.StashKey[bool]()
+_CAUGHT = (
+    "The test caught this and went on. A failure that is expected is said so by the test's mark:\n"
+    "@pytest.mark.xfail(raises=LatencyRegression, strict=True)"
+)
 
 
 def carried(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any]:
@@ -55,6 +59,15 @@ class LatencyUnfit(LatencyFailure):
     """Nothing was compared: no baseline, other conditions, a recording nobody should trust."""
 
 
+#: The checks of a test that failed and that no report has told of yet.
+FAILURES = pytest.StashKey[list[LatencyFailure]]()
+
+
+def passed_so_far(item: pytest.Item) -> bool:
+    """Whether no phase of this test has failed or was skipped until now."""
+    return not item.stash.get(_NOT_PASSED, False)
+
+
 class Told(TerminalRepr):
     """A failure as its text alone; pytest takes ``reprcrash`` for its short summary and JUnit."""
 
@@ -69,10 +82,50 @@ class Told(TerminalRepr):
             tw.line(line)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Forget an earlier attempt: plugins such as pytest-rerunfailures run a test again."""
-    item.stash[CHECKS], item.stash[UPDATES], item.stash[_FAILED] = [], [], False
+    item.stash[CHECKS], item.stash[UPDATES], item.stash[_NOT_PASSED] = [], [], False
+    item.stash[FAILURES] = []
+    return (yield from _nothing_caught(item))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A check that failed fails its test, whatever the test makes of it."""
+    return (yield from _nothing_caught(item))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """As in the call: fixtures may check as well."""
+    return (yield from _nothing_caught(item))
+
+
+def _nothing_caught(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a phase of the test; raise what a check raised in it and the test caught.
+
+    Neither ``except Exception`` nor ``pytest.raises`` nor a skip makes a failed check pass. What
+    else the phase raises fails the test by itself, or is ``pytest.xfail``, which says that it
+    does.
+    """
+    try:
+        result = yield
+    except pytest.skip.Exception:
+        _raise_caught(item)
+        raise
+    except BaseException:
+        item.stash[FAILURES] = []
+        raise
+    _raise_caught(item)
+    return result
+
+
+def _raise_caught(item: pytest.Item) -> None:
+    failures, item.stash[FAILURES] = item.stash.get(FAILURES, []), []
+    for failure in failures:
+        failure.text += f"\n\n{_CAUGHT}"
+        raise failure
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,8 +141,8 @@ def pytest_runtest_makereport(
         found |= {"outcome": failure.outcome, "headline": failure.headline}
         found["where"] = [str(item.path), (item.reportinfo()[1] or 0) + 1]
         report.longrepr = Told(found["where"], failure.headline, failure.text)
-    item.stash[_FAILED] = item.stash.get(_FAILED, False) or not report.passed
-    if report.when == "teardown" and not item.stash[_FAILED]:
+    item.stash[_NOT_PASSED] = not passed_so_far(item) or not report.passed
+    if report.when == "teardown" and passed_so_far(item):
         found["updates"] = item.stash.get(UPDATES, [])
     if found["checks"] or len(found) > 1:
         report.__dict__[ATTRIBUTE] = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from latency_project import DETERMINISTIC, NO_PROBES, Project
@@ -51,6 +52,38 @@ def test_other_conditions_are_refused_unless_allowed(project: Project) -> None:
         result = project.run()
         result.assert_outcomes(passed=1)
         result.stdout.fnmatch_lines(["test_echo: compared although these may differ: kernel; *"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "meta"),
+    [
+        (307, 30, DETERMINISTIC),
+        (101, 102, DETERMINISTIC),
+        (101, 100, DETERMINISTIC),
+        (30, 31, {}),
+    ],
+)
+def test_a_changed_workload_is_refused_unless_allowed(
+    project: Project, before: int, now: int, meta: dict[str, Any]
+) -> None:
+    """Another number of requests is another workload, on any clock, however alike their medians."""
+    project.baseline(project.recording("base", count=before, meta=meta))
+    new = project.recording("new", 2, count=now, meta=meta)
+    project.test(new)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"cannot compare: echo.json and {new} differ in workload: netlink, msgchan echo: "
+            f"{before} exchanges against {now}; record it again, make the baseline anew with *"
+        ]
+    )
+    project.test(new, arguments='baseline="echo", allow="workload"')
+    result = project.run()
+    if meta:
+        result.assert_outcomes(passed=1)
+    assert "differ in workload" not in result.stdout.str()
+    assert "compared although these may differ: workload" in result.stdout.str()
 
 
 def test_an_untrusted_recording_is_refused(project: Project) -> None:

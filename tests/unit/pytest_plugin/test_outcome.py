@@ -146,3 +146,121 @@ def test_other_failures_are_left_alone(project: Project) -> None:
     project.pytester.makepyfile("def test_it():\n    assert 1 == 2\n")
     result = project.run()
     result.stdout.fnmatch_lines(["*assert 1 == 2*", "FAILED *test_it - assert 1 == 2*"])
+
+
+# --------------------------------------------------------------------------
+# What a test makes of a failed check
+
+CATCHES = """
+import pytest, tracer
+from tracer.pytest_plugin import LatencyFailure, LatencyRegression
+
+def test_echo(latency):
+    run = tracer.load({path!r})
+    {text}
+"""
+
+
+def catching(project: Project, text: str, marks: str = "") -> None:
+    """A test whose check finds that the handler is slower, and what it makes of that."""
+    new = project.path / "recordings" / "new"
+    if not new.exists():
+        project.baseline(project.recording("base"))
+        project.recording("new", 2, add={"handler": 50_000})
+    body = CATCHES.format(path=str(new), text="\n    ".join(text.splitlines()))
+    project.pytester.makepyfile(test_echo=body.replace("def test", f"{marks}\ndef test"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'try:\n    latency.check(run, "echo")\nexcept Exception:\n    pass',
+        'try:\n    latency.check(run, "echo")\nexcept BaseException:\n    pass',
+        'with pytest.raises(LatencyRegression):\n    latency.check(run, "echo")',
+        'with pytest.raises(AssertionError):\n    latency.check(run, "echo")',
+        'for _ in range(3):\n    try:\n        latency.check(run, "echo")\n'
+        "    except LatencyFailure:\n        continue",
+        'try:\n    latency.check(run, "echo")\nexcept AssertionError:\n    pytest.skip("flaky")',
+    ],
+)
+def test_a_failed_check_fails_the_test_that_catches_it(project: Project, text: str) -> None:
+    catching(project, text)
+    result = project.run("--junitxml=junit.xml")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert "slower: netlink, msgchan echo: handler +50," in said
+    assert "slowest in handler" in said
+    assert "The test caught this and went on." in said
+    assert "Traceback" not in said
+    (failure,) = junit(project).iter("failure")
+    assert failure.attrib["message"].startswith("slower: netlink, msgchan echo: handler")
+
+
+def test_a_check_that_cannot_compare_is_not_caught_either(project: Project) -> None:
+    catching(project, 'try:\n    latency.check(run, "nosuch")\nexcept Exception:\n    pass')
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "nothing to compare with; make it with --latency-update" in result.stdout.str()
+
+
+def test_an_inconclusive_check_that_is_caught_is_inconclusive(project: Project) -> None:
+    unsettled(project)
+    file = project.path / "test_echo.py"
+    check = 'latency.check(runs, baseline="echo")'
+    caught = f"try:\n        {check}\n    except Exception:\n        pass"
+    file.write_text(file.read_text().replace(check, caught))
+    result = project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"inconclusive": 1}
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    [
+        "check()\n    yield",
+        "yield\n    check()",
+    ],
+)
+def test_a_fixture_that_catches_its_check_is_an_error(project: Project, fixture: str) -> None:
+    catching(project, "pass")
+    with (project.path / "test_echo.py").open("a") as file:
+        file.write(
+            f"""
+@pytest.fixture(autouse=True)
+def watched(latency):
+    def check():
+        try:
+            latency.check(tracer.load({str(project.path / "recordings" / "new")!r}), "echo")
+        except Exception:
+            pass
+    {fixture}
+"""
+        )
+    result = project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes()["errors"] == 1
+    assert "slower: netlink, msgchan echo: handler +50," in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'latency.check(run, "echo")',
+        'with pytest.raises(LatencyRegression):\n    latency.check(run, "echo")',
+    ],
+)
+def test_an_expected_failure_is_marked(project: Project, text: str) -> None:
+    catching(project, text, "@pytest.mark.xfail(raises=LatencyRegression, strict=True)")
+    result = project.run()
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == pytest.ExitCode.OK
+    catching(project, text, "@pytest.mark.xfail(raises=ZeroDivisionError)")
+    project.run().assert_outcomes(failed=1)
+
+
+def test_what_a_test_fails_with_after_a_caught_check_is_told(project: Project) -> None:
+    catching(project, 'try:\n    latency.check(run, "echo")\nexcept Exception:\n    1 / 0')
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["FAILED *ZeroDivisionError*", "* 1 failed in *"])
