@@ -67,7 +67,7 @@ def main() -> int:
         for _ in range(given.load):
             busy.enter_context(Group(BUSY, stdin=subprocess.DEVNULL))
         # A test that hangs says where.
-        options = ["-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=300", "--tb=short"]
+        options = ["-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=900", "--tb=short"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         status = pytest.main([*options, *rest], plugins=[repeat])
     print(f"commit {commit}", end="; ")

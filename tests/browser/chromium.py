@@ -20,7 +20,7 @@ _ALWAYS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--hide-scrollbars",
 )  # fmt: skip
-_LIMIT = 120
+_LIMIT = 600
 
 
 class Chromium:

@@ -27,7 +27,7 @@ STRIP = (
     "and select the kernel python3"
 )
 MOST_BYTES = 2_500_000
-CELL_SECONDS = 60
+CELL_SECONDS = 600
 #: What a cell may consist of: calls, their arguments, and names for what they give.
 STATEMENTS = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
 LOGIC = (

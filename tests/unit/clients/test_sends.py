@@ -209,7 +209,7 @@ def test_a_killed_program_leaves_its_entries(spool: Path) -> None:
             SendLog.for_thread().add(1, 2, number, 0, 0, number, 0, 0, 0, 0, 0, 30)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], timeout=300)
     assert SpoolReader(spool).read()["seq"].tolist() == list(range(23))
 
 

@@ -76,7 +76,7 @@ def test_a_kill_costs_the_open_segment_only(tmp_path: Path) -> None:
         writer.append(events=events(23, first=101))
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    killed = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], cwd=UNIT, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], cwd=UNIT, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     opened = open_recording(tmp_path / "run")
     assert len(opened.events) == 101
@@ -108,7 +108,7 @@ def fill(run: Path, how: str) -> str:
         cwd=UNIT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 2, done.stderr
     assert "cannot write the recording" in done.stdout
