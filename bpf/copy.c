@@ -76,10 +76,27 @@ struct breakpoint_context {
 	struct pt_regs regs;
 };
 
+/*
+ * A task may have two breakpoints here: one inherited from a parent that got it
+ * just before the fork, and its own. Both report in one debug exception. The
+ * processor clears the resume flag when it raises that; hw_breakpoint_handler()
+ * sets it after the first, so that the instruction can go on.
+ */
+static inline int told_already(struct breakpoint_context *ctx)
+{
+#ifdef CONFIG_X86
+	return ctx->regs.flags & (1 << 16);	/* X86_EFLAGS_RF */
+#else
+	return 0;
+#endif
+}
+
 /* Entry only: _copy_to_user(to, from, size); a duration of 0 says so. */
 int on_copy_breakpoint(struct breakpoint_context *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
 
+	if (told_already(ctx))
+		return 0;
 	return user_copy(now, now, PT_REGS_PARM3(&ctx->regs), 0);
 }

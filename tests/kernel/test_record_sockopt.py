@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ from tracer.attach.probes import Probes
 from tracer.clients.netlink import MsgchanSocket, Request
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
-from tracer.record import record_command
+from tracer.frames import Run
+from tracer.record import record_command, record_process
 
 COUNT = 23
 KPROBES = Path("/sys/kernel/debug/kprobes/list")
@@ -162,6 +165,8 @@ def test_copies_that_the_module_s_tracepoint_cannot_see_are_told(recorder: Recor
 def test_the_breakpoint_needs_no_module(breakpoint_probes: Probes, tmp_path: Path) -> None:
     """It sees where a copy begins and how large it is; the end stays unknown, and says so."""
     path = tmp_path / "iptables"
+    # The first call may load ip_tables and be repeated.
+    subprocess.run(["iptables-legacy", "-L", "-n"], check=True, capture_output=True)
     status = record_command(path, ["iptables-legacy", "-L", "-n"], probes=breakpoint_probes)
     assert status == 0
     rows = Recorder(breakpoint_probes, tmp_path).opened(path, full=False).exchanges
@@ -171,6 +176,117 @@ def test_the_breakpoint_needs_no_module(breakpoint_probes: Probes, tmp_path: Pat
     assert gets["handler_ns"].notna().all()
     assert gets["copy_ns"].isna().all()
     assert (gets["unexplained_ns"] > 0).all()
+
+
+#: Five threads that were there before, and five that these start, ask when told: iptables'
+#: IPT_SO_GET_INFO, which copies 84 bytes.
+ASKERS = f"""
+import ctypes, socket, sys, threading
+
+libc = ctypes.CDLL(None)
+
+def ask():
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        for _ in range({COUNT}):
+            table, room = ctypes.create_string_buffer(b"filter", 84), ctypes.c_uint(84)
+            assert libc.getsockopt(sock.fileno(), 0, 64, table, ctypes.byref(room)) == 0
+
+def wait():
+    there.wait()
+    told.wait()
+    ask()
+    another = threading.Thread(target=ask)
+    another.start()
+    another.join()
+
+there, told = threading.Barrier(6), threading.Event()
+threads = [threading.Thread(target=wait) for _ in range(5)]
+for thread in threads:
+    thread.start()
+there.wait()
+print("there", flush=True)
+sys.stdin.readline()
+told.set()
+for thread in threads:
+    thread.join()
+"""
+
+
+def _uncopied(run: Run) -> int:
+    """Successful gets of which no copy was seen; the ledger must tell as many."""
+    gets = run.exchanges.query("channel == 'getsockopt' and status == 'ok' and reply_bytes > 0")
+    missing = int((gets["copied_bytes"] == 0).sum())
+    told = run.ledger.set_index("line").loc["not watched", "note"]
+    assert (f"the copy of {missing} getsockopts" in told) == (missing > 0)
+    print(f"{len(gets)} gets, {missing} without their copy")
+    return missing
+
+
+def test_the_breakpoint_is_in_every_thread(breakpoint_probes: Probes, tmp_path: Path) -> None:
+    """Those that were there before it, and those that they start; each copy is told once."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as asker:
+        assert asker.stdout is not None
+        assert asker.stdin is not None
+        assert asker.stdout.readline()
+        go = asker.stdin
+
+        def ready() -> None:
+            go.write(b"\n")
+            go.flush()
+
+        path = tmp_path / "threads"
+        record_process(path, asker.pid, ready=ready, probes=breakpoint_probes)
+    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+    gets = run.exchanges.query("channel == 'getsockopt'")
+    assert len(gets) == 10 * COUNT
+    assert gets["tid"].nunique() == 10
+    assert _uncopied(run) == 0
+    assert gets["copied_bytes"].eq(84).all()
+
+
+def test_the_breakpoint_follows_a_loop_of_programs(
+    breakpoint_probes: Probes, tmp_path: Path
+) -> None:
+    """A shell that starts programs all the time, also while the breakpoint is being set."""
+    subprocess.run(["iptables-legacy", "-L", "-n"], check=True, capture_output=True)
+    loop = "echo; while iptables-legacy -L -n; do :; done >/dev/null"
+    with subprocess.Popen(["sh", "-c", loop], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline()
+        path = tmp_path / "loop"
+        record_process(path, shell.pid, duration=4.0, probes=breakpoint_probes)
+        shell.send_signal(signal.SIGKILL)
+    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+    assert len(run.exchanges.query("channel == 'getsockopt'")) > 2
+    assert _uncopied(run) == 0
+
+
+def test_a_copy_that_two_breakpoints_see_is_told_once(
+    breakpoint_probes: Probes, tmp_path: Path
+) -> None:
+    """A program that was forked while its parent got one may have inherited that."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as asker:
+        assert asker.stdout is not None
+        assert asker.stdin is not None
+        assert asker.stdout.readline()
+        go = asker.stdin
+
+        def ready() -> None:
+            for thread in Path(f"/proc/{asker.pid}/task").iterdir():
+                breakpoint_probes._attach_breakpoint(int(thread.name))
+            go.write(b"\n")
+            go.flush()
+
+        path = tmp_path / "twice"
+        record_process(path, asker.pid, ready=ready, probes=breakpoint_probes)
+    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+    gets = run.exchanges.query("channel == 'getsockopt'")
+    assert len(gets) == 10 * COUNT
+    assert gets["copied_bytes"].eq(84).all()
 
 
 def test_a_filtered_out_process_leaves_no_record(recorder: Recorder) -> None:

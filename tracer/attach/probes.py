@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,6 +136,9 @@ class Probes:
         flags = compiler_flags(plan, Btf.of_running_kernel(), ring_bytes // page, protocols)
         self.plan = plan
         self._breakpoints: list[int] = []
+        self._copy_address = (
+            doctor.symbol_address("_copy_to_user") if plan.copy == BREAKPOINT else 0
+        )
         self._relayed: set[int] = set()
         try:
             self._bpf: Any = bcc.BPF(text=program_text(), cflags=flags)
@@ -173,12 +177,11 @@ class Probes:
             ) from error
 
     def trace(self, tgid: int, *, fresh: bool = True) -> None:
-        """Trace every thread of the process ``tgid``, and what it forks from now on.
+        """Trace every thread of the process ``tgid``, and what it starts from now on.
 
         ``fresh`` says that a thread may be in the middle of a call. Raises
         ``ProcessLookupError`` when there is no such process.
         """
-        threads = self._bpf["threads"]
         seen: set[int] = set()
         while True:
             found = {int(name) for name in _listdir(f"/proc/{tgid}/task")}
@@ -187,39 +190,57 @@ class Probes:
             if found <= seen:
                 break
             for tid in found - seen:
-                leaf = threads.Leaf()
-                leaf.tid, leaf.tgid = tid, tgid
-                leaf.traced = _TRACED_FRESH if fresh else 1
-                threads[threads.Key(tid)] = leaf
+                self._trace_thread(tid, tgid, fresh)
             seen |= found
-        if self.plan.copy == BREAKPOINT:
-            self._attach_breakpoint(tgid)
-        elif self.plan.copy == RELAY:
+        if self.plan.copy == RELAY:
             self._relayed.add(tgid)
             _change_relay_filter(lambda listed: listed | {tgid})
+
+    def _trace_thread(self, tid: int, tgid: int, fresh: bool) -> None:
+        threads = self._bpf["threads"]
+        key = threads.Key(tid)
+        known = threads.get(key)
+        if known is not None and known.traced and known.tgid == tgid:
+            return  # followed in the kernel since a traced thread started it
+        # First the breakpoint: whatever a thread in the map starts has inherited it.
+        if self.plan.copy == BREAKPOINT:
+            self._attach_breakpoint(tid)
+        leaf = threads.Leaf()
+        leaf.tid, leaf.tgid = tid, tgid
+        leaf.traced = _TRACED_FRESH if fresh else 1
+        threads[key] = leaf
 
     def trace_port(self, netns: int, proto: int, portid: int, tgid: int) -> None:
         """Trace what is sent to a netlink socket that was bound before we attached."""
         ports = self._bpf["ports"]
         ports[ports.Key(_port_key(netns, proto, portid))] = ports.Leaf(tgid)
 
-    def _attach_breakpoint(self, pid: int) -> None:
-        """One event per thread-and-children of ``pid``, on whatever CPU it runs."""
+    def _attach_breakpoint(self, tid: int) -> None:
+        """One event for the thread and for all that it starts from now on, on whatever CPU.
+
+        A thread that has ended needs none.
+        """
         attr = bcc.Perf.perf_event_attr()
         attr.type, attr.size = _PERF_TYPE_BREAKPOINT, ctypes.sizeof(attr)
         attr.bp_type, attr.sample_period = _HW_BREAKPOINT_X, 1
-        attr.bp_addr = doctor.symbol_address("_copy_to_user")
+        attr.bp_addr = self._copy_address
         attr.bp_len = 8
         attr.inherit = 1
         program = self._bpf.load_func(b"on_copy_breakpoint", bcc.BPF.PERF_EVENT)
-        fd = bcc.lib.bpf_attach_perf_event_raw(program.fd, ctypes.byref(attr), pid, -1, -1, 0)
-        if fd < 0:
-            raise TracerError(
-                "cannot set the breakpoint on _copy_to_user",
-                os.strerror(ctypes.get_errno()),
-                "a debugger may hold all four of the processor's; use --copy relay",
-            )
-        self._breakpoints.append(fd)
+        fd = bcc.lib.bpf_attach_perf_event_raw(program.fd, ctypes.byref(attr), tid, -1, -1, 0)
+        if fd >= 0:
+            self._breakpoints.append(fd)
+            return
+        code = ctypes.get_errno()
+        if code == errno.ESRCH:
+            return
+        raise TracerError(
+            "cannot set the breakpoint on _copy_to_user",
+            os.strerror(code),
+            "raise 'ulimit -n': every thread takes one"
+            if code == errno.EMFILE
+            else "a debugger may hold all four of the processor's; use --copy relay",
+        )
 
     def accounts(self) -> dict[str, Account]:
         """The kernel side's own count of every point, by name (``task`` included)."""
@@ -282,17 +303,21 @@ class Probes:
     def forget(self) -> None:
         """Be ready for another recording: drop what the ring still holds."""
         self.stop_tracing()
-        for fd in self._breakpoints:
-            os.close(fd)
-        self._breakpoints.clear()
+        self._remove_breakpoints()
         self.ring.read()
         self.ring.odd = NotUnderstood()
 
     def close(self) -> None:
         """Detach everything and free the maps."""
         self.stop_tracing()
+        self._remove_breakpoints()
         self.ring.close()
         self._bpf.cleanup()
+
+    def _remove_breakpoints(self) -> None:
+        for fd in self._breakpoints:
+            os.close(fd)
+        self._breakpoints.clear()
 
 
 def _port_key(netns: int, proto: int, portid: int) -> int:
