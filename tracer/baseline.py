@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Baselines of latency tests: the digests of a test's runs as a small text file, kept in git.
 
-The format is JSON with one line per quantile, in the order of an exchange's path, so that a
-diff shows which stage changed.
+The format is JSON with one line per quantile, and per stage one for its tail, in the order of
+an exchange's path, so that a diff shows which stage changed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Any
 
 import pandas as pd
 
-from tracer import __version__
+from tracer import __version__, survival
 from tracer.comparable import SHARED
-from tracer.digest import KEY, VALUES, Digest
+from tracer.digest import KEY, MEDIAN, VALUES, Digest, Tails
 from tracer.errors import TracerError
 
-SCHEMA = 2
+SCHEMA = 3
 _REMAKE = "restore it from version control, or make it anew with pytest --latency-update"
 #: Conditions and how they travel: sets are sorted lists of lists in the file.
 _PLAN = "plan"
+#: A stage's key: channel, name, stage.
+_STAGE = 3
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def make(
     if first.deterministic:
         # Date and host change nothing there, and the file shall not change without cause.
         return Baseline(tuple(replace(run, started="") for run in kept), made)
+    # Tails are counted on the deterministic clock only.
+    kept = tuple(replace(run, tails={}) for run in kept)
     return Baseline(kept, made | {"date": date, "host": first.remarks.get("host", "?")})
 
 
@@ -124,6 +128,7 @@ def _only(run: Digest, types: Sequence[str]) -> Digest:
         lines=run.lines[[asked(key[:2]) for key in run.lines.index]],
         left_out=tuple((kind, text) for kind, text in run.left_out if asked(kind)),
         outcomes={kind: share for kind, share in run.outcomes.items() if asked(kind)},
+        tails={stage: table for stage, table in run.tails.items() if asked(stage[:2])},
     )
 
 
@@ -135,6 +140,10 @@ def _run_value(run: Digest) -> dict[str, Any]:
         "lines": [
             [*key, *(int(v) for v in values)]
             for key, values in zip(run.lines.index, run.lines[VALUES].to_numpy(), strict=True)
+        ],
+        "tails": [
+            [*stage, *(number for entry in table for number in entry)]
+            for stage, table in run.tails.items()
         ],
     }
 
@@ -203,6 +212,7 @@ def _run(name: str, value: dict[str, Any], shared: dict[str, Any]) -> Digest:
         started=str(value["started"]),
         left_out=tuple(((c, n), t) for c, n, t in (_texts(row, 3) for row in value["left_out"])),
         outcomes={(str(c), str(n)): (float(o), float(e)) for c, n, o, e in value["outcomes"]},
+        tails=_tails(name, value["tails"], lines) if shared["deterministic"] else {},
         **shared,
     )
 
@@ -218,6 +228,25 @@ def _line(row: Any) -> list[Any]:
     if not whole or not values[2] <= values[1] <= values[3] or not values[4] <= values[5]:
         raise ValueError(f"a line's values are not in order: {row}")
     return row
+
+
+def _tails(name: str, rows: Any, lines: pd.DataFrame) -> Tails:
+    """The tails, checked: of every stage that has a quantile beyond the median, and of as many
+    exchanges."""
+    found: Tails = {}
+    for row in rows:
+        channel, kind, stage = _texts(row[:_STAGE], _STAGE)
+        numbers = row[_STAGE:]
+        if any(type(number) is not int for number in numbers):
+            raise ValueError(f"a tail holds what is no whole number: {row}")
+        table = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        survival.require_sound(table)
+        found[channel, kind, stage] = table
+    for key, count in lines["count"].items():
+        stage = key[:_STAGE]
+        if key[_STAGE] != MEDIAN and (stage not in found or found[stage][-1][1] != count):
+            raise ValueError(f"{name} has no tail of {count} exchanges: {' '.join(stage)}")
+    return found
 
 
 def _texts(row: Any, width: int) -> list[str]:

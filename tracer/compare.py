@@ -13,11 +13,15 @@ quantile of one stage of one type of exchange):
 - ``inconclusive``: anything else, with the reason, and the margin with which it would be
   ``same``.
 
-On the deterministic clock a run repeats, so one a side is enough: the interval is that of the
-quantile within the runs, widened by how well it repeats (:mod:`tracer.repeatability`). There a
-line may move from nine tenths of the margin on, so that a rise of just the margin is found as
-surely as a larger one. Unless stages are asked for, those within the kernel decide: a Python
-program's own stages do not repeat well enough.
+The whole is ``same`` only when every quantile of the stages that decide is settled: a tail is
+part of what ``same`` promises.
+
+On the deterministic clock a run repeats, so one a side is enough: a median's interval is that
+within the runs, widened by how well it repeats (:mod:`tracer.repeatability`). There a line may
+move from nine tenths of the margin on, so that a rise of just the margin is found as surely as a
+larger one. Beyond the median the slow exchanges are counted (:mod:`tracer.tails`). Unless stages
+are asked for, those within the kernel decide: a Python program's own stages do not repeat well
+enough.
 
 How much runs differ on a wall clock is :mod:`tracer.wall_clock`'s business.
 """
@@ -33,9 +37,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tracer import repeatability, resample
+from tracer import repeatability, resample, tails
 from tracer.comparable import ORDER, notes, require_comparable
-from tracer.digest import MINIMUM, QUANTILES, VALUES, Digest, digest
+from tracer.digest import MEDIAN, MINIMUM, VALUES, Digest, digest
 from tracer.errors import TracerError
 from tracer.order import unmixed
 from tracer.resample import Floats
@@ -79,7 +83,10 @@ class Comparison:
     low_ns and high_ns (interval of the change), margin_ns, p (adjusted for all lines; NA
     without a test), verdict; and of an inconclusive line why (what keeps it open),
     same_within_ns (with any larger margin it would be ``same``; NA where none would do) and
-    more_runs (a side, to settle it as it is; NA where they are too many or would not help).
+    more_runs (a side, to settle it as it is; NA where they are too many or would not help). Where
+    exchanges were counted (:mod:`tracer.tails`), low_ns and high_ns are NA, and slow_from_ns,
+    base_slow, base_count, new_slow, new_count say how many took longer than what, of how many;
+    elsewhere those are NA.
     ``moved``: for each type the stage that contributes most to its change: channel, name,
     stage, verdict, change_ns, share (of the change of the type's total; NaN where that is not
     settled).
@@ -151,6 +158,8 @@ def compare_digests(
     waived = deterministic or ORDER in options.allow
     out_of_turn = "" if waived else unmixed(base, new)
     lines = _judge(index.to_frame(index=False), sides, deterministic, not out_of_turn, options)
+    if deterministic:
+        lines = _with_tails(lines, base, new, options)
     return Comparison(
         verdict=_overall(lines),
         lines=lines,
@@ -251,6 +260,8 @@ def _judge(
     lines["more_runs"] = _with_gaps(found.more_runs).astype("Int64")
     settled = lines["verdict"] != INCONCLUSIVE
     lines.loc[settled, ["same_within_ns", "more_runs"]] = pd.NA
+    for name in tails.COLUMNS:
+        lines[name] = pd.array([pd.NA] * len(lines), "Int64")
     return lines
 
 
@@ -259,17 +270,29 @@ def _with_gaps(values: Floats) -> pd.Series[Any]:
     return pd.Series(pd.arrays.FloatingArray(values.copy(), np.isnan(values)))
 
 
+def _with_tails(
+    lines: pd.DataFrame, base: Sequence[Digest], new: Sequence[Digest], options: Options
+) -> pd.DataFrame:
+    """The lines, those beyond the median judged by counts."""
+    beyond = lines["quantile"] != MEDIAN
+    found = tails.judge(lines[beyond], base, new, options.false_alarms)
+    for name in found:
+        lines.loc[beyond, name] = found[name]
+    lines.loc[beyond, ["low_ns", "high_ns"]] = np.nan
+    lines.loc[beyond, ["same_within_ns", "more_runs"]] = pd.NA
+    return lines
+
+
 def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.Series[bool]:
-    """Medians that must be settled: of the stages that were asked for; else of the total.
+    """Lines that must be settled: of the stages that were asked for; else of the total.
 
     On the deterministic clock those of the kernel's stages instead of the total's.
     """
-    median = lines["quantile"] == next(iter(QUANTILES))
     if options.stages:
-        return median
+        return pd.Series(True, lines.index)
     if deterministic:
-        return median & ~lines["stage"].isin(repeatability.USER_STAGES)
-    return median & (lines["stage"] == "total")
+        return ~lines["stage"].isin(repeatability.USER_STAGES)
+    return lines["stage"] == "total"
 
 
 def _within_runs(sides: Sides, change: Floats, margin: Floats, repeats: Floats) -> Judged:
@@ -338,7 +361,7 @@ def _overall(lines: pd.DataFrame) -> str:
 def _moved(lines: pd.DataFrame) -> pd.DataFrame:
     """The stage with the largest settled change of its median, by type."""
     rows = []
-    median = lines[lines["quantile"] == next(iter(QUANTILES))]
+    median = lines[lines["quantile"] == MEDIAN]
     for (channel, name), group in median.groupby(["channel", "name"], sort=False):
         total = group[(group["stage"] == "total") & group["verdict"].isin([SLOWER, FASTER])]
         settled = group[group["verdict"].isin([SLOWER, FASTER]) & (group["stage"] != "total")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a comparison needs of one run: quantiles by exchange type and stage, and the conditions."""
+"""What a comparison needs of one run: quantiles and tails by type and stage, and conditions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tracer import survival
 from tracer.correlate.pieces import STAGES
 from tracer.report.tables import SETTLED, reasons
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 KEY = ["channel", "name", "stage", "quantile"]
 VALUES = ["count", "value_ns", "low_ns", "high_ns", "fast_ns", "slow_ns"]
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+MEDIAN = "p50"
 MINIMUM = {"p50": 10, "p90": 30, "p99": 300}
 """Exchanges that a run needs for a quantile: three beyond it, and ten at least."""
+Tails = dict[tuple[str, str, str], survival.Table]
 #: Two-sided 99.9 % of the normal distribution: the confidence of the interval within a run.
 _WITHIN = 3.29
 
@@ -34,6 +37,7 @@ class Digest:
     ``lines`` is indexed by channel, name, stage and quantile, as far as the run holds enough
     settled exchanges: count (exchanges), value_ns (the quantile), low_ns and high_ns (its
     99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
+    ``tails`` has how many exchanges took at least so long, by channel, name and stage.
     ``conditions`` are what must agree between runs; ``remarks`` what is worth a word when it
     does not; ``left_out`` names, by type,
     quantiles for which there are too few exchanges; ``outcomes`` are the shares of
@@ -49,6 +53,7 @@ class Digest:
     remarks: dict[str, str] = field(default_factory=dict)
     left_out: tuple[tuple[tuple[str, str], str], ...] = ()
     outcomes: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    tails: Tails = field(default_factory=dict)
 
 
 def digest(run: Run) -> Digest:
@@ -74,6 +79,7 @@ def digest(run: Run) -> Digest:
         },
         left_out=left_out,
         outcomes=_outcomes(run.exchanges),
+        tails=tails(run.exchanges),
     )
 
 
@@ -81,18 +87,38 @@ def quantile_lines(
     exchanges: pd.DataFrame,
 ) -> tuple[pd.DataFrame, tuple[tuple[tuple[str, str], str], ...]]:
     """``Digest.lines`` and ``Digest.left_out`` of a run's exchanges."""
-    settled = exchanges[exchanges["status"].isin(SETTLED)]
-    rows: list[tuple[Any, ...]] = []
-    left_out = []
-    for channel, name, group in _types(settled):
-        for quantile, least in MINIMUM.items():
-            if len(group) < least:
-                text = f"{channel}, {name}: {quantile} needs {least} exchanges a run"
-                left_out.append(((channel, name), text))
+    left_out = tuple(
+        ((channel, name), f"{channel}, {name}: {quantile} needs {least} exchanges a run")
+        for channel, name, group in _types(_settled(exchanges))
+        for quantile, least in MINIMUM.items()
+        if len(group) < least
+    )
+    rows = [(*stage, *line) for stage, values in _stages(exchanges) for line in _lines(values)]
+    return pd.DataFrame(rows, columns=[*KEY, *VALUES]).set_index(KEY), left_out
+
+
+def tails(exchanges: pd.DataFrame) -> Tails:
+    """``Digest.tails`` of a run's exchanges: of each stage that has a quantile beyond p50."""
+    least = min(least for name, least in MINIMUM.items() if name != MEDIAN)
+    return {
+        stage: survival.table(values)
+        for stage, values in _stages(exchanges)
+        if values.size >= least
+    }
+
+
+def _settled(exchanges: pd.DataFrame) -> pd.DataFrame:
+    return exchanges[exchanges["status"].isin(SETTLED)]
+
+
+def _stages(
+    exchanges: pd.DataFrame,
+) -> Iterator[tuple[tuple[str, str, str], npt.NDArray[np.int64]]]:
+    """Channel, name and stage, and its times in ns in rising order."""
+    for channel, name, group in _types(_settled(exchanges)):
         for stage in (*STAGES, "unexplained", "total"):
             values = np.sort(np.asarray(group[f"{stage}_ns"].dropna(), np.int64))
-            rows += [(channel, name, stage, *line) for line in _lines(values)]
-    return pd.DataFrame(rows, columns=[*KEY, *VALUES]).set_index(KEY), tuple(left_out)
+            yield (channel, name, stage), values
 
 
 def _lines(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[str, int, int, int, int, int, int]]:

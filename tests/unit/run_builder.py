@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tracer.digest import Digest, quantile_lines
+from tracer.digest import Digest, quantile_lines, tails
 from tracer.recording import SCHEMAS, RecordingWriter
 
 PID, PORT, PROTO, NETNS = 100, 100, 30, 4026531840
@@ -169,12 +169,28 @@ def digests(
     random = np.random.default_rng(seed)
     begin = datetime(2026, 11, 21, 1, tzinfo=UTC) + timedelta(microseconds=seed)
     return [
-        Digest(
-            f"run-{seed}-{number}",
-            quantile_lines(exchanges(times(random, count, **how)))[0],
-            {"kernel": "6.1"},
+        digested(
+            times(random, count, **how),
+            name=f"run-{seed}-{number}",
             deterministic=deterministic,
             started=(begin + timedelta(minutes=number)).isoformat(),
         )
         for number in range(runs)
     ]
+
+
+def digested(
+    stage_times: Times, *, name: str = "run", deterministic: bool = True, started: str = ""
+) -> Digest:
+    """The digest of a run of echoes whose stages took these times."""
+    frame = exchanges(stage_times)
+    lines = quantile_lines(frame)[0]
+    conditions = {"kernel": "6.1"}
+    return Digest(
+        name,
+        lines,
+        conditions,
+        deterministic=deterministic,
+        started=started,
+        tails=tails(frame),
+    )

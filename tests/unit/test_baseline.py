@@ -71,6 +71,19 @@ def test_one_line_a_quantile_in_the_order_of_the_path(run: Digest) -> None:
     assert all(line.count('"p50"') <= 1 for line in lines)
 
 
+def test_one_line_a_tail_in_the_order_of_the_path(run: Digest) -> None:
+    text = dumps(made(deterministic(run)))
+    rows = json.loads(text)["runs"][0]["tails"]
+    stages = ["reply", "queue", "wake", "copy", "recv_exit", "decode", "unexplained", "total"]
+    assert [row[:3] for row in rows] == [["notify", "msgchan icmp", stage] for stage in stages]
+    assert all(f"{json.dumps(row)}" in text for row in rows)
+    values, counts = rows[0][3::2], rows[0][4::2]
+    assert values == sorted(values, reverse=True)
+    assert counts == sorted(counts)
+    assert counts[-1] == run.lines.loc[("notify", "msgchan icmp", "reply", "p90"), "count"]
+    assert json.loads(dumps(made(run)))["runs"][0]["tails"] == []
+
+
 def test_only_the_types_that_are_asked_for(run: Digest) -> None:
     (kept,) = made(run, types=("getsockopt",)).runs
     assert set(kept.lines.index.get_level_values("channel")) == {"getsockopt"}
@@ -109,13 +122,19 @@ def first_line(value: dict[str, Any]) -> list[Any]:
     return line
 
 
+def first_tail(value: dict[str, Any]) -> list[Any]:
+    """Of one stage: channel, name, stage, then values and how many took at least that."""
+    tail: list[Any] = value["runs"][0]["tails"][0]
+    return tail
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lambda text: text[: len(text) // 2], "it is damaged: it is no JSON"),
         (lambda text: text.replace("{\n", "{\n<<<<<<< HEAD\n", 1), "it is no JSON"),
-        (lambda text: "[]", "its schema is none, this tracer reads 2"),
-        (changed(lambda v: v.update(schema=1)), "its schema is 1, this tracer reads 2"),
+        (lambda text: "[]", "its schema is none, this tracer reads 3"),
+        (changed(lambda v: v.update(schema=2)), "its schema is 2, this tracer reads 3"),
         (changed(lambda v: v.pop("conditions")), "'conditions' is missing"),
         (changed(lambda v: v["conditions"].pop("kernel")), "condition 'kernel' is missing"),
         (changed(lambda v: v["conditions"].pop("plan")), "condition 'plan' is missing"),
@@ -132,6 +151,13 @@ def first_line(value: dict[str, Any]) -> list[Any]:
         (changed(lambda v: first_line(v).__setitem__(8, 1 << 40)), "values are not in order"),
         (changed(lambda v: first_line(v).__setitem__(5, True)), "values are not in order"),
         (changed(lambda v: first_line(v).__setitem__(4, -1)), "values are not in order"),
+        (changed(lambda v: v["runs"][0].pop("tails")), "'tails' is missing"),
+        (changed(lambda v: v["runs"][0]["tails"].pop()), "echo.json has no tail of 46 exchanges"),
+        (changed(lambda v: first_tail(v).pop()), "is shorter than"),
+        (changed(lambda v: first_tail(v).__setitem__(2, 7)), "is not 3 texts"),
+        (changed(lambda v: first_tail(v).__setitem__(4, 1.5)), "what is no whole number"),
+        (changed(lambda v: first_tail(v).__setitem__(4, 0)), "values do not fall while"),
+        (changed(lambda v: first_tail(v).__setitem__(-1, 1 << 40)), "has no tail of"),
         (changed(lambda v: v["conditions"]["plan"].append(["x"])), "is not 3 texts"),
         (changed(lambda v: v["conditions"].update(kernel=6)), "kernel is no text"),
         (changed(lambda v: v.update(made=[])), "has no attribute"),
@@ -142,7 +168,7 @@ def first_line(value: dict[str, Any]) -> list[Any]:
 def test_damage_is_one_clear_line(
     run: Digest, tmp_path: Path, damage: Callable[[str], str], said: str
 ) -> None:
-    path = stored(made(run), tmp_path)
+    path = stored(made(deterministic(run)), tmp_path)
     path.write_text(damage(path.read_text()))
     with pytest.raises(TracerError, match=re.escape(said)) as failure:
         load(path)

@@ -34,7 +34,8 @@ def test_recordings_compare(base: Any, tmp_path: Path) -> None:
     clock = {"clock": DETERMINISTIC}
     found = compare([base], [other(tmp_path)], Options(stages=("handler",), types=("netlink",)))
     assert set(found.lines["stage"]) == {"handler"}
-    assert found.lines["decides"].tolist() == [True, False]
+    assert found.lines["quantile"].tolist() == ["p50", "p90"]
+    assert found.lines["decides"].tolist() == [True, True]
     assert found.base == (str(tmp_path / "base"),)
     with pytest.raises(TracerError, match="differ in clock"):
         compare(

@@ -12,7 +12,7 @@ from run_builder import ECHO, exchanges, record, times
 from scipy.stats import binom
 
 import tracer
-from tracer.digest import KEY, MINIMUM, QUANTILES, VALUES, digest, quantile_lines
+from tracer.digest import KEY, MINIMUM, QUANTILES, VALUES, digest, quantile_lines, tails
 from tracer.report.tables import stage_table
 
 
@@ -29,6 +29,7 @@ def test_a_recording_s_digest(tmp_path: Path) -> None:
     assert found.conditions["clock"] == "CLOCK_MONOTONIC from tsc"
     assert ("copy", "fentry", "skb_copy_datagram_iter") in found.conditions["plan"]
     assert found.outcomes == {("netlink", "msgchan echo"): (1.0, 0.0)}
+    assert found.tails == tails(exchanges(stage_times))
 
 
 def test_quantiles_are_those_of_the_report() -> None:
@@ -75,6 +76,23 @@ def test_the_interval_within_a_run_covers_the_true_median() -> None:
         low, high = lines.loc[("netlink", "msgchan echo", "handler", "p50"), ["low_ns", "high_ns"]]
         missed += not low <= ECHO["handler"] <= high
     assert missed <= 1
+
+
+def test_a_stage_s_tail_says_how_many_took_at_least_so_long() -> None:
+    stage_times = times(np.random.default_rng(1), 307, spread=0)
+    stage_times[:5, list(ECHO).index("copy")] = [9000, 3000, 9000, 3000, 3000]
+    frame = exchanges(stage_times)
+    found = tails(frame)
+    assert found["netlink", "msgchan echo", "copy"] == ((9000, 2), (3000, 5), (1200, 307))
+    assert found["netlink", "msgchan echo", "wake"] == ((900, 307),)
+    assert [stage for _, _, stage in found] == [*ECHO, "unexplained", "total"]
+    frame.loc[0, "status"] = "unanswered"
+    assert tails(frame)["netlink", "msgchan echo", "copy"][0] == (9000, 1)
+
+
+def test_tails_are_kept_where_a_quantile_beyond_the_median_is() -> None:
+    for count, kept in ((29, 0), (30, len(ECHO) + 2)):
+        assert len(tails(exchanges(times(np.random.default_rng(1), count)))) == kept
 
 
 def ranked(count: int, quantile: str) -> pd.Series[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from tracer.correlate.pieces import STAGES
 from tracer.digest import QUANTILES
-from tracer.repeatability import USER_SHARE, USER_STAGES, bounds
+from tracer.repeatability import TICK_NS, USER_SHARE, USER_STAGES, bounds, disturbed
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,19 @@ def test_bounds(stage: str, quantile: str, level: float, bound: float) -> None:
 def test_every_stage_and_quantile_is_known() -> None:
     assert set(USER_STAGES) - {"unexplained", "total"} < set(STAGES)
     assert USER_SHARE.keys() == QUANTILES.keys()
+
+
+@pytest.mark.parametrize(
+    ("stage", "usual", "shares"),
+    [
+        ("handler", 0, (0.0005, 1e-5)),
+        ("handler", 20_000, (0.01, 1e-5)),
+        ("handler", 100 * TICK_NS, (1, 1e-5)),
+        ("decode", 20_000, (0.03, 0.01)),
+        ("total", 200_000, (0.1, 0.01)),
+    ],
+)
+def test_a_stage_is_disturbed_as_often_as_it_is_long(
+    stage: str, usual: float, shares: tuple[float, float]
+) -> None:
+    assert disturbed(stage, usual) == pytest.approx(shares)

@@ -12,8 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison, within
+from tracer.digest import MEDIAN
 from tracer.report.summary import records
 from tracer.report.text import show
+from tracer.tails import counted
 
 MOST_REASONS = 5
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
@@ -44,6 +46,7 @@ def verdict_lines(comparison: Comparison) -> list[str]:
             f"  {row.channel}, {escape(str(row.name))}: [{_STYLE[str(row.verdict)]}]{row.stage} "
             f"{row.verdict}[/] by {abs(row.change_ns):,.0f} ns in the median{share}"
         )
+    told += [f"  {escape(line)}" for line in tails_moved(comparison)]
     if verdict == INCONCLUSIVE:
         told += [f"  {escape(line)}" for line in why_open(comparison)]
         if comparison.unmixed:
@@ -81,6 +84,21 @@ def settles(comparison: Comparison) -> str:
     return "; ".join(told)
 
 
+def tails_moved(comparison: Comparison) -> list[str]:
+    """Stages whose median did not move but whose tail did: how many are slow, a line each."""
+    lines = comparison.lines
+    moved = lines[lines["verdict"].isin([SLOWER, FASTER])]
+    stage = ["channel", "name", "stage"]
+    medians = moved[moved["quantile"] == MEDIAN].set_index(stage).index
+    told = []
+    for key, group in moved.groupby(stage, sort=False):
+        if key not in medians:
+            row = next(group.sort_values("slow_from_ns").itertuples())
+            by = counted(row) or f"by {abs(row.change_ns):,.0f} ns at {row.quantile}"
+            told.append(f"{row.channel}, {row.name}: {row.stage} {row.verdict} in its tail: {by}")
+    return told
+
+
 def summary(comparison: Comparison) -> dict[str, Any]:
     """The whole comparison as plain values for JSON; times in ns."""
     options = asdict(comparison.options)
@@ -101,14 +119,26 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 
 
 def numbers(line: Any) -> tuple[str, str, str, str, str]:
-    """Base, new, change, its share and its interval of a line of ``Comparison.lines``; ns."""
+    """Base, new, change, its share and its interval of a line of ``Comparison.lines``; ns.
+
+    Instead of the interval how many are slow, where that was counted.
+    """
     return (
         f"{line.base_ns:,.0f}",
         f"{line.new_ns:,.0f}",
         f"{line.change_ns:+,.0f}",
         "" if pd.isna(line.change) else f"{line.change:+.1%}",
-        "" if pd.isna(line.low_ns) else f"{line.low_ns:+,.0f} … {line.high_ns:+,.0f}",
+        _slow(line) if pd.isna(line.low_ns) else f"{line.low_ns:+,.0f} … {line.high_ns:+,.0f}",
     )
+
+
+def _slow(line: Any) -> str:
+    """How many of base and of new are slow, and from what on; "" where that was not counted."""
+    if pd.isna(line.slow_from_ns):
+        return ""
+    of = "" if line.base_count == line.new_count else f" of {line.base_count:,}"
+    new = f"{line.new_slow:,} of {line.new_count:,}"
+    return f"{line.base_slow:,}{of} → {new} over {line.slow_from_ns:,}"
 
 
 def _sides(comparison: Comparison, console: Console) -> None:
@@ -118,7 +148,10 @@ def _sides(comparison: Comparison, console: Console) -> None:
     table.add_column(overflow="fold")
     for side, runs in (("base", comparison.base), ("new", comparison.new)):
         table.add_row(side, escape(f"{len(runs)} run{'s'[: len(runs) != 1]}: {', '.join(runs)}"))
-    clock = "counts instructions: intervals hold the spread within runs and from boot to boot"
+    clock = (
+        "counts instructions: intervals hold the spread within runs and from boot to boot; "
+        "beyond the median slow exchanges are counted"
+    )
     if not comparison.deterministic:
         clock = (
             f"wall: {options.confidence:.0%} intervals by bootstrap over runs, "

@@ -15,8 +15,7 @@ import pytest
 import run_builder
 from rich.console import Console
 
-from tracer.compare import INCONCLUSIVE, Comparison, compare_digests
-from tracer.digest import Digest, quantile_lines
+from tracer.compare import INCONCLUSIVE, Comparison, Options, compare_digests
 from tracer.report.comparison import MOST_REASONS, render, summary
 
 
@@ -25,10 +24,9 @@ def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Compariso
     random = np.random.default_rng(1)
     sides = [
         [
-            Digest(
-                f"runs/[{side}]{number}",
-                quantile_lines(run_builder.exchanges(run_builder.times(random, 31, **changed)))[0],
-                {},
+            run_builder.digested(
+                run_builder.times(random, 31, **changed),
+                name=f"runs/[{side}]{number}",
                 deterministic=deterministic,
                 started=f"2026-11-21T01:{number:02}:{'ab'.index(side):02}",
             )
@@ -147,13 +145,50 @@ def test_the_deterministic_clock_is_named() -> None:
     assert "counts instructions: intervals hold the spread within runs and from boot" in text
 
 
+def slow_tail(base: int, new: int, counts: tuple[int, int] = (400, 400)) -> Comparison:
+    """Two runs of which so many echoes wait 1 ms in the handler."""
+    sides = []
+    for slow, count in zip((base, new), counts, strict=True):
+        made = run_builder.times(np.random.default_rng(1), count, spread=0)
+        made[:slow, run_builder.STAGES.index("handler")] += 1_000_000
+        sides.append(run_builder.digested(made))
+    return compare_digests(sides[:1], sides[1:], Options(stages=("handler",)))
+
+
+def test_a_slow_tail_says_how_many_of_how_many() -> None:
+    text = printed(slow_tail(0, 8))
+    assert "0 → 8 of 400 over 55,100  slower" in text
+    assert (
+        "verdict: slower\n  netlink, msgchan echo: handler slower in its tail: "
+        "8 of 400 slower than 55,100 ns, base 0 of 400\n"
+    ) in text
+    assert "0 of 400 → 9 of 1,000 over" in printed(slow_tail(0, 9, (400, 1000)))
+    back = printed(slow_tail(8, 0))
+    assert "faster in its tail: 0 of 400 slower than 55,100 ns, base 8 of 400\n" in back
+
+
+def test_a_tail_is_not_told_of_where_the_median_moved() -> None:
+    text = printed(slow_tail(0, 400))
+    assert "handler slower by 1,000,000 ns in the median" in text
+    assert "in its tail" not in text
+
+
+def test_a_tail_that_moved_on_a_wall_clock() -> None:
+    comparison = slow_tail(0, 8)
+    none = {"slow_from_ns": pd.NA, "low_ns": 990_000.0, "high_ns": 1_010_000.0}
+    lines = comparison.lines[comparison.lines["quantile"] != "p90"].assign(**none)
+    assert "handler slower in its tail: by 1,000,000 ns at p99" in printed(
+        replace(comparison, lines=lines)
+    )
+
+
 def test_the_summary_is_json() -> None:
-    for comparison in (compared(1), compared(6, add={"copy": 900})):
+    for comparison in (compared(1), slow_tail(0, 5), compared(6, add={"copy": 900})):
         found = json.loads(json.dumps(summary(comparison), allow_nan=False))
         assert found["verdict"] == comparison.verdict
         assert found["exit_status"] == comparison.exit_status
         assert len(found["lines"]) == len(comparison.lines)
-        assert found["lines"][0]["stage"] == "encode"
+        assert found["lines"][0]["stage"] == comparison.lines["stage"][0]
         assert found["options"]["min_effect_ns"] == 100
     assert found["moved"][0]["stage"] == "copy"
     assert found["lines"][0]["more_runs"] is None
