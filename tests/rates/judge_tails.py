@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tracer.compare import SAME, SLOWER, Options, compare_digests
+from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Options, compare_digests
 from tracer.correlate.pieces import STAGES
 from tracer.digest import Digest, digest, quantile_lines, tails
 from tracer.frames import Run, load
@@ -67,19 +67,18 @@ def read(directory: Path) -> Boot:
 
 
 def alike(boots: Sequence[Boot]) -> None:
-    """Verdicts on like runs, one of either boot."""
-    print("| requests | compared | pairs | same | slower | faster | inconclusive |")
-    print("|---:|---|---:|---:|---:|---:|---:|")
+    """Verdicts on like runs, one of either boot, of every stage of every type."""
+    print("| requests | pairs | same | slower | faster | inconclusive |")
+    print("|---:|---:|---:|---:|---:|---:|")
     for count in sorted(boots[0].same):
-        for what, options in (("every stage", Options()), ("handler, reply, copy", ASKED)):
-            found = Counter(
-                compare_digests([base], [new], options).verdict
-                for one, other in combinations(boots, 2)
-                for base, new in product(one.same[count], other.same[count])
-            )
-            verdicts = (SAME, SLOWER, "faster", "inconclusive")
-            cells = [f"{count:,}", what, f"{found.total():,}", *(f"{found[v]:,}" for v in verdicts)]
-            print("| " + " | ".join(cells) + " |", flush=True)
+        found = Counter(
+            compare_digests([base], [new]).verdict
+            for one, other in combinations(boots, 2)
+            for base, new in product(one.same[count], other.same[count])
+        )
+        verdicts = (SAME, SLOWER, FASTER, INCONCLUSIVE)
+        cells = [f"{count:,}", f"{found.total():,}", *(f"{found[v]:,}" for v in verdicts)]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 # --------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
 from tracer.frames import Run
 from tracer.report.comparison import numbers, same_within, why_open
 from tracer.report.tables import SETTLED
+from tracer.tails import counted
 
 MOST_LINES = 8
 SLOWEST = 3
@@ -56,7 +57,8 @@ def told(comparison: Comparison, runs: Sequence[Run], name: str, path: Path) -> 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per type, for tables: the line that says most.
 
-    type, stage, quantile, base_ns, new_ns, change_ns, change (share), verdict (on the type).
+    type, stage, quantile, base_ns, new_ns, change_ns, change (share), slow (how many exchanges
+    are, "" where they were not counted), verdict (on the type).
     """
     return [
         _row(channel, kind, _line(lines, _moved_stage(comparison, channel, kind)), _verdict(lines))
@@ -82,6 +84,7 @@ def _row(channel: str, kind: str, line: pd.Series[Any], verdict: str) -> dict[st
         "new_ns": float(line["new_ns"]),
         "change_ns": float(line["change_ns"]),
         "change": change,
+        "slow": counted(line),
         "verdict": verdict,
     }
 
@@ -135,6 +138,8 @@ def _headline(comparison: Comparison, name: str) -> str:
         f"{wanted}: {most['type']}: {most['stage']} {most['change_ns']:+,.0f} ns"
         f"{_percent(most['change'])} at {most['quantile']}, baseline {name!r}"
     )
+    if wanted == SLOWER and most["slow"]:
+        said += f": {most['slow']}"
     if wanted == INCONCLUSIVE:
         said += f"; {why_open(comparison)[0]}"
     return said

@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from latency_project import DETERMINISTIC, NO_PROBES, Project
 from recording_copies import ALL_CHANNELS
+from run_builder import STAGES, record, times
 
 from tracer.baseline import load
 
@@ -84,6 +86,27 @@ def test_a_changed_workload_is_refused_unless_allowed(
         result.assert_outcomes(passed=1)
     assert "differ in workload" not in result.stdout.str()
     assert "compared although these may differ: workload" in result.stdout.str()
+
+
+def test_a_baseline_knows_tails(project: Project) -> None:
+    """Eight of 400 echoes wait 1 ms; then the same from a baseline that had that already."""
+    stages = 'baseline="echo", stage=["handler", "reply", "copy"]'
+    usual = times(np.random.default_rng(1), 400, spread=0)
+    slow = usual.copy()
+    slow[::50, STAGES.index("handler")] += 1_000_000
+    paths = {
+        name: record(project.path / "recordings" / name, values, **DETERMINISTIC)
+        for name, values in (("usual", usual), ("again", usual), ("slow", slow))
+    }
+    project.baseline(paths["usual"], paths["again"])
+    project.test(paths["usual"], arguments=stages)
+    project.run().assert_outcomes(passed=1)
+    project.test(paths["slow"], arguments=stages)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    assert "8 of 400 slower than 55,100 ns, base 0 of 800\n" in result.stdout.str()
+    project.baseline(paths["slow"])
+    project.run().assert_outcomes(passed=1)
 
 
 def test_an_untrusted_recording_is_refused(project: Project) -> None:

@@ -55,6 +55,22 @@ def test_a_regression_names_stage_amount_exchanges_and_the_next_command(
     assert any(line.startswith("  moved: handler, +5,") for line in lines)
 
 
+def test_a_slow_tail_says_how_many_are_slow_and_which(tmp_path: Path) -> None:
+    base = times(np.random.default_rng(1), 400, spread=0)
+    slow = base.copy()
+    slow[::50, STAGES.index("handler")] += 1_000_000
+    sides = run(tmp_path / "base", base), run(tmp_path / "new", slow)
+    found = text(compare(sides[:1], sides[1:], Options(stages=("handler", "reply"))), sides[1])
+    lines = found.splitlines()
+    assert lines[0] == (
+        "slower: netlink, msgchan echo: handler +1,000,000 ns (+20000.0%) at p99, baseline 'echo': "
+        "8 of 400 slower than 55,100 ns, base 0 of 400"
+    )
+    assert [line.split()[1] for line in lines if line.startswith("  handler  p")] == ["p90", "p99"]
+    assert "0 → 8 of 400 over 55,100" in found
+    assert "  slowest in handler (ns; row of run.exchanges):" in lines
+
+
 def test_the_slowest_exchanges_of_the_stage_are_listed(pair: tuple[Run, Run]) -> None:
     base, new = pair
     lines = text(compare([base], [new]), new).splitlines()
