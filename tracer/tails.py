@@ -41,7 +41,7 @@ COLUMNS = ["slow_from_ns", "base_slow", "base_count", "new_slow", "new_count"]
 _NEVER, _WELL = 1e-6, 1e-3
 #: As likely a division of the slow ones is no sign of a change.
 _LIKELY = 0.1
-_FEW = "interrupts do not explain that, and it is too few to prove a change: record more exchanges"
+_FEW = "more than interrupts explain, too few to prove a change: record more exchanges"
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_an_open_tail_keeps_the_whole_from_being_the_same_and_says_why() -> None
     found = compared(echoes(), echoes(slow=5))
     assert found.verdict == INCONCLUSIVE
     assert tail(found).decides
-    assert tail(found).why.startswith("5 of 400 slower than 55,100 ns, base 0 of 400: interrupts ")
+    assert tail(found).why.startswith("5 of 400 slower than 55,100 ns, base 0 of 400: more than ")
     assert set(found.lines[found.lines["verdict"] != INCONCLUSIVE]["why"]) == {""}
     assert found.more_runs is None
 
