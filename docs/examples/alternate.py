@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Record two sides alternately: ``python alternate.py DIR RUNS``, as root where msgchan is loaded.
+"""Record two sides in turn: ``python alternate.py DIR RUNS``, as root where msgchan is loaded.
 
 The probes are compiled and attached once for all runs. Here the new side differs by a busy-wait in
 the module's handler; in earnest it is two builds of a program, each run recorded by

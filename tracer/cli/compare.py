@@ -71,7 +71,7 @@ def command(
 
     BASE and NEW are recordings, or directories that hold several. The run is the
     replicate: on a wall clock give at least 5 runs a side, better 10, recorded
-    alternately; on the deterministic clock one a side will do.
+    in turn (base, new, base, new); on the deterministic clock one a side will do.
 
     Exit status 0: same or faster. 1: slower. 3: inconclusive.
 
