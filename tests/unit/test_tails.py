@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from run_builder import META, STAGES, Times, digested, record, times
 
 import tracer
+from tracer.comparable import WORKLOAD
 from tracer.compare import (
     FASTER,
     INCONCLUSIVE,
@@ -138,13 +140,14 @@ def test_a_shift_of_all_below_the_margin_is_no_tail(ns: int, verdict: str) -> No
 
 
 def test_sides_of_unequal_size() -> None:
+    asked = replace(ASKED, allow=frozenset({WORKLOAD}))
     # Seven of 400 would be many, but the base is too short to show seven of 5,000.
-    assert compared(echoes(400), echoes(5000, 7)).verdict == SAME
-    assert compared(echoes(400), echoes(5000, 40)).verdict == INCONCLUSIVE
-    assert compared(echoes(400), echoes(5000, 80)).verdict == SLOWER
-    assert compared(echoes(5000), echoes(400, 7)).verdict == SLOWER
-    assert compared(echoes(5000, 80), echoes(400, 6)).verdict == SAME
-    found = tail(compared(echoes(400), echoes(1000, 20)))
+    assert compared(echoes(400), echoes(5000, 7), asked).verdict == SAME
+    assert compared(echoes(400), echoes(5000, 40), asked).verdict == INCONCLUSIVE
+    assert compared(echoes(400), echoes(5000, 80), asked).verdict == SLOWER
+    assert compared(echoes(5000), echoes(400, 7), asked).verdict == SLOWER
+    assert compared(echoes(5000, 80), echoes(400, 6), asked).verdict == SAME
+    found = tail(compared(echoes(400), echoes(1000, 20), asked))
     assert counted(found) == "20 of 1,000 slower than 5,100 ns, base 0 of 400"
 
 
