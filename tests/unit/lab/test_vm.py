@@ -244,11 +244,12 @@ def start(line):
 
     def trace(frame, event, _argument):
         code = frame.f_code
-        ours = code.co_filename.startswith(lab) or code.co_name in ("_execute_child", "wait")
+        popen = code.co_filename == subprocess.__file__ and code.co_name
+        ours = code.co_filename.startswith(lab) or popen in ("_execute_child", "wait")
         if not ours or None in seen:
             return trace
         seen.add((code, frame.f_lineno, event))
-        if len(seen) == line or code.co_name == "wait":
+        if len(seen) == line or popen == "wait":
             if line == 0:
                 os.write(count, str(len(seen)).encode())
             seen.add(None)
