@@ -284,11 +284,25 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	return 0;
 }
 
+/*
+ * Calls return before a signal ends their thread, so what is still open missed its return.
+ * A thread that was killed may lack the user side's log of its last call.
+ */
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {
 	u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = traced_thread();
+	struct ending ending = {};
+	struct frame *frame;
 
-	if (traced_thread())
-		threads.delete(&tid);
+	if (!thread)
+		return 0;
+	frame = top(thread);
+	if (frame)
+		count_missed(frame->point);
+	ending.ended_ns = bpf_ktime_get_ns();
+	ending.signal = load32(0, ctx->args[0], OFF_TASK_EXIT_CODE) & 0x7f;
+	endings.update(&tid, &ending);
+	threads.delete(&tid);
 	return 0;
 }

@@ -39,6 +39,12 @@ struct thread {
 	struct frame frames[MAX_DEPTH];
 };
 
+/* How a traced thread ended. */
+struct ending {
+	u64 ended_ns;
+	u64 signal;		/* what killed it, 0: it came to its end */
+};
+
 /* What left a point for the ring, and the sum of its times: the ledger's witness. */
 struct account {
 	u64 emitted;
@@ -56,6 +62,7 @@ struct witness {
 
 BPF_F_TABLE("hash", u32, struct thread, threads, MAX_THREADS, BPF_F_ZERO_SEED);
 BPF_F_TABLE("hash", u64, u32, ports, MAX_PORTS, BPF_F_ZERO_SEED);
+BPF_TABLE("lru_hash", u32, struct ending, endings, MAX_THREADS);
 BPF_TABLE("percpu_array", u32, struct account, accounts, TRACER_POINTS);
 BPF_TABLE("percpu_array", u32, struct witness, witnesses, 4);
 BPF_TABLE("array", u32, struct thread, blank_thread, 1);

@@ -7,6 +7,7 @@ trusted when every line is ``ok``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from tracer.correlate.exchanges import Correlation
 from tracer.correlate.netlink import Reads
 from tracer.correlate.user import CALL, RECEIVE, SEND
 from tracer.event import CODE, POINTS
+from tracer.slack import MODULE_CHANNELS, Slack, slack_of
 
 COLUMNS = ("line", "witness", "count", "against", "other", "difference", "ok", "note")
 
@@ -50,13 +52,15 @@ def balance(
     note says what else there is to know, such as traffic of processes not traced.
     """
     exchanges = correlation.exchanges
+    slack = slack_of(meta, events, sends, correlation)
     lines = [
         *_records(meta, events, tasks),
         *_losses(meta),
-        *_logged(meta, sends, exchanges, correlation),
-        *_module(meta, events, exchanges),
+        *_logged(sends, exchanges, correlation, slack),
+        *_module(meta, events, exchanges, slack),
         *_readers(events, correlation.reads),
-        *_joins(meta, exchanges, correlation),
+        *_joins(exchanges, correlation, slack),
+        *_open(meta),
         _none("segments lost", "disk", len(damage), "; ".join(damage)),
         *_unwatched(meta, exchanges),
     ]
@@ -79,11 +83,6 @@ def _line(
         calls = f"up to {slack} {'call' if slack == 1 else 'calls'} {excuse}"
         note = "; ".join(filter(None, [note, calls]))
     return Line(line, witness, count, against, other, difference, abs(difference) <= slack, note)
-
-
-def _cut(meta: dict[str, Any]) -> int:
-    """Threads that did not come to their end: each may have been inside one call."""
-    return int(meta.get("cut", 0))
 
 
 def _none(line: str, witness: str, count: int, note: str = "") -> Line:
@@ -141,7 +140,7 @@ def _losses(meta: dict[str, Any]) -> Iterator[Line]:
 
 
 def _logged(
-    meta: dict[str, Any], sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation
+    sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation, slack: Slack
 ) -> Iterator[Line]:
     """The user's log against what was seen of the processes that kept one."""
     if sends.empty:
@@ -152,21 +151,25 @@ def _logged(
     seen = exchanges.loc[logging, "channel"].value_counts()
     netlink = int(seen.get("netlink", 0) + seen.get("peer", 0))
     logged = int((sends["kind"] == SEND).sum())
-    cut = _cut(meta)
+    cut = slack.log("netlink", "peer")
     yield _line("netlink sends", "user's log", logged, "netlink_unicast", netlink, slack=cut)
     for code, channel in ((1, "setsockopt"), (2, "getsockopt")):
         calls = int(((sends["kind"] == CALL) & (sends["channel"] == code)).sum())
         there = int(seen.get(channel, 0))
         if calls or there:
+            cut = slack.log(channel)
             yield _line(f"{channel} calls", "user's log", calls, f"nf_{channel}", there, slack=cut)
     received = int(((sends["kind"] == RECEIVE) & (sends["size"] > 0)).sum())
-    held = received - correlation.unseen
+    held = received - len(correlation.unseen)
+    cut = slack.unseen_receives
     yield _line("receives", "user's log", received, "receive calls", held, slack=cut)
-    unlogged = correlation.unlogged
+    unlogged, cut = len(correlation.unlogged), slack.unlogged_reads
     yield _line("reads nobody logged", "kernel", unlogged, "none expected", 0, slack=cut)
 
 
-def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame) -> Iterator[Line]:
+def _module(
+    meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame, slack: Slack
+) -> Iterator[Line]:
     """What msgchan counted while we recorded, against what its tracepoints told us.
 
     It counts in every network namespace by itself; the counters are those of the recorder's.
@@ -179,7 +182,7 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
     handlers = events[events["point"] == "msgchan_handler"]
     here = handlers["netns"].isin([0, meta.get("netns", 0)])
     lost = meta["accounts"]["msgchan_handler"]["lost"]  # of all channels together
-    for code, channel in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
+    for code, channel in enumerate(MODULE_CHANNELS):
         counted = _delta(before["counters"], after["counters"], channel, "requests")
         on_channel = handlers["proto"] == code
         recorded = int((on_channel & here).sum())
@@ -202,11 +205,11 @@ def _module(meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame)
                 [f"{foreign} by processes not traced"] * bool(foreign)
                 + [f"{elsewhere} more in other network namespaces, not compared"] * bool(elsewhere)
             ),
-            slack=_cut(meta) + moving,
+            slack=slack.handlers[channel] + moving,
             excuse="under way when they were counted" if moving else "cut off in the middle",
         )
-    yield from _module_ports(meta, before, after, exchanges)
-    yield from _module_replies(meta, before, after, events)
+    yield from _module_ports(meta, before, after, exchanges, slack)
+    yield from _module_replies(meta, before, after, events, slack)
 
 
 def _delta(before: dict[str, Any], after: dict[str, Any], key: str, field: str) -> int:
@@ -214,7 +217,11 @@ def _delta(before: dict[str, Any], after: dict[str, Any], key: str, field: str) 
 
 
 def _module_ports(
-    meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any], exchanges: pd.DataFrame
+    meta: dict[str, Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    exchanges: pd.DataFrame,
+    slack: Slack,
 ) -> Iterator[Line]:
     """Requests by port id; the module's table is that of the recorder's network namespace.
 
@@ -229,12 +236,14 @@ def _module_ports(
         & (exchanges["netns"] == meta.get("netns", -1))
         & (exchanges["status"] != "unmatched_user")
     ]
-    counted = seen = 0
+    counted = seen = cut = 0
     wrong = []
     for portid, number in here["portid"].value_counts().items():
         delta = _delta(before["ports"], after["ports"], str(portid), "requests")
         counted, seen = counted + delta, seen + int(number)
-        if not -_cut(meta) <= delta - int(number) <= _cut(meta) + unseen:
+        under_way = slack.requests[proto, int(portid)]
+        cut += under_way
+        if not 0 <= delta - int(number) <= under_way + unseen:
             wrong.append(f"port {portid}: {delta} counted, {number} seen")
     if seen or counted:
         share = min(max(counted - seen, 0), unseen)
@@ -245,7 +254,7 @@ def _module_ports(
             "netlink_unicast",
             seen + share,
             "; ".join([f"{share} before they were traced"] * bool(share) + wrong),
-            slack=_cut(meta),
+            slack=cut,
         )
         yield replace(line, ok=line.ok and not wrong)
 
@@ -255,8 +264,21 @@ def _foreign(reading: dict[str, Any], when: str) -> int:
 
 
 def _module_replies(
-    meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any], events: pd.DataFrame
+    meta: dict[str, Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    events: pd.DataFrame,
+    slack: Slack,
 ) -> Iterator[Line]:
+    """Replies by the module's tracepoint, and as they came to lie in a traced socket's queue.
+
+    When the sockets are traced no more, a reply may be between the two: each that then counts
+    as another's may be one, at most one on each CPU, or one of a request still under way.
+    """
+    stopping = after.get("stopping") or after["late"]
+    under_way = Counter[int]()
+    for (proto, _portid), number in slack.requests.items():
+        under_way[proto] += number
     parameters = (meta.get("module") or {}).get("parameters") or {}
     queued = events[events["point"] == "__netlink_sendskb"]
     lost = meta["accounts"]["__netlink_sendskb"]["lost"]  # of both together
@@ -269,6 +291,8 @@ def _module_replies(
         there = int((queued["proto"] == proto).sum())
         share = min(lost, max(sent - there, 0))
         lost, there = lost - share, there + share
+        others = after["late"][channel].get("foreign_replies", 0)
+        moving = others - stopping[channel].get("foreign_replies", 0)
         if sent or there:
             yield _line(
                 f"msgchan {channel} replies",
@@ -276,7 +300,8 @@ def _module_replies(
                 sent,
                 "__netlink_sendskb",
                 there,
-                slack=_cut(meta),
+                slack=min(moving, meta.get("cpus", 1)) + under_way[proto],
+                excuse="under way when they were counted",
             )
 
 
@@ -311,20 +336,30 @@ def _readers(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
         )
 
 
-def _joins(
-    meta: dict[str, Any], exchanges: pd.DataFrame, correlation: Correlation
-) -> Iterator[Line]:
+def _joins(exchanges: pd.DataFrame, correlation: Correlation, slack: Slack) -> Iterator[Line]:
     status = exchanges["status"].value_counts()
-    for name, witness, key in (
-        ("sends nobody saw", "user's log", "unmatched_user"),
-        ("requests nobody logged", "kernel", "unmatched_kernel"),
+    for name, witness, key, cut in (
+        ("sends nobody saw", "user's log", "unmatched_user", slack.unseen),
+        ("requests nobody logged", "kernel", "unmatched_kernel", slack.unlogged),
     ):
         count = int(status.get(key, 0))
-        yield _line(name, witness, count, "none expected", 0, slack=_cut(meta))
+        yield _line(name, witness, count, "none expected", 0, slack=cut.total())
     disagree = int((exchanges["match"] == "order").sum())
     yield _none("tokens that disagree", "correlation", disagree)
     yield _none("boundaries out of order", "correlation", correlation.disordered)
     yield _none("negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum()))
+
+
+def _open(meta: dict[str, Any]) -> Iterator[Line]:
+    """Calls that threads were inside of when tracing stopped: their spans are not recorded."""
+    calls = (meta.get("end") or {}).get("open") or []
+    if calls:
+        threads = len({call["tid"] for call in calls})
+        points = Counter(call["point"] for call in calls)
+        told = ", ".join(f"{point} {number}" for point, number in points.items())
+        note = f"{told}; of {threads} {'thread' if threads == 1 else 'threads'}"
+        number = len(calls)
+        yield Line("calls open at the end", "probes", number, "declared", number, 0, True, note)
 
 
 def _unwatched(meta: dict[str, Any], exchanges: pd.DataFrame) -> Iterator[Line]:

@@ -28,12 +28,17 @@ END_SECONDS = 10.0
 
 
 class _Stop:
-    """Set by SIGINT and SIGTERM while a recording runs, so that it ends cleanly."""
+    """Set by SIGINT and SIGTERM while a recording runs, so that it ends cleanly.
+
+    ``at_ns`` is when the recording was told to end (CLOCK_MONOTONIC).
+    """
 
     def __init__(self) -> None:
         self.number: signal.Signals | None = None
+        self.at_ns: int | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.at_ns = self.at_ns or time.monotonic_ns()
         self.number = signal.Signals(number)
 
 
@@ -78,11 +83,11 @@ def record_command(
             except TracerError:
                 session.finish()
                 raise
-            ended = _drain_until(session, command, duration, stop)
-            if not ended:
+            if not _drain_until(session, command, duration, stop):
+                stop.at_ns = stop.at_ns or time.monotonic_ns()
                 _end(session, command, stop.number or signal.SIGTERM)
             status = command.status()
-            session.finish(interrupted=not ended)
+            session.finish(interrupted_ns=stop.at_ns)
     except BaseException:
         session.abort()
         command.end()

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tracer import machine
@@ -95,8 +96,8 @@ class Session:
         self._sends = SpoolReader(Path(self._spool.name))
         self._decode = Decoder()
         self._traced: list[int] = []
-        self._threads_seen = 0
         self._failure: Exception | None = None
+        self._stopped_ns = np.iinfo(np.int64).max
         self._flushed = time.monotonic()
         self._lent = probes is not None
         self._released = False
@@ -182,21 +183,27 @@ class Session:
 
     def _move(self) -> pa.Table:
         events, tasks = self._decode(self._probes.ring.read())
-        self._threads_seen += tasks.num_rows
         self._writer.append(events=events, tasks=tasks)
-        self._writer.append(sends=sends_table(self._sends.read()))
+        sends = self._sends.read()
+        # Who goes on when the recording is over may log what is no part of it.
+        sends = sends[sends["begin_ns"] <= self._stopped_ns]
+        self._writer.append(sends=sends_table(sends))
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
         return tasks
 
-    def finish(self, *, interrupted: bool = False) -> dict[str, Any]:
+    def finish(self, *, interrupted_ns: int | None = None) -> dict[str, Any]:
         """Drain the rest, detach, and close the recording; returns the witnesses noted in it.
 
-        ``interrupted`` says that the traced program was ended in the middle of its work.
+        ``interrupted_ns`` is when the traced program was told to end in the middle of its
+        work (CLOCK_MONOTONIC), None if it was not.
         """
-        left = self._probes.stop_tracing()
+        stopping = self._probes.witnesses()
+        end = self._stop(interrupted_ns)
         after = self._read_module()
+        if after is not None:
+            after = {**after, "stopping": stopping}
         self._drain_rest()
         if self._failure is not None:
             self.abort()
@@ -212,8 +219,7 @@ class Session:
             "stats": _changed(self._before, after),
             "traced": self._traced,
             "not_understood": asdict(self._not_understood()),
-            # Each thread that did not come to its end may have been inside one call.
-            "cut": self._threads_seen if interrupted else left,
+            "end": end,
         }
         self._release()
         self._writer.close(witnesses)
@@ -229,6 +235,24 @@ class Session:
         self._release()
         with suppress(TracerError):
             self._writer.flush()
+
+    def _stop(self, interrupted_ns: int | None) -> dict[str, Any]:
+        """Stop tracing; what was under way then, for ``meta.json`` (see tracer.slack)."""
+        stopping_ns = time.monotonic_ns()
+        stopped = self._probes.stop_tracing()
+        self._stopped_ns = time.monotonic_ns()
+        cut = {
+            tid
+            for tid, ending in self._probes.endings().items()
+            if ending.signal or (interrupted_ns is not None and ending.ended_ns >= interrupted_ns)
+        }
+        return {
+            "interrupted_ns": interrupted_ns,
+            "stopping_ns": stopping_ns,
+            "stopped_ns": self._stopped_ns,
+            "open": [asdict(call) for call in stopped.calls],
+            "cut": sorted(cut.union(stopped.threads)),
+        }
 
     def _drain_rest(self) -> None:
         """Drain until the ring is empty: on some CPU a record may be under way still."""

@@ -135,7 +135,7 @@ class Scene:
             frames["events"] = frames["events"].sample(frac=1, random_state=seed)
             frames["events"] = frames["events"].reset_index(drop=True)
         result = correlate(**frames, meta={})
-        played = Played(result.exchanges, result.stages, result.disordered, result.unseen)
+        played = Played(result.exchanges, result.stages, result.disordered, len(result.unseen))
         check_sums(played)
         check_partition(played)
         return played

@@ -16,6 +16,7 @@ from recording_copies import ALL_CHANNELS, Change, Copy, bad_lines, duplicated, 
 import tracer
 from tracer import ledger
 from tracer.ledger import COLUMNS
+from tracer.slack import Slack
 
 POINTS = (
     "sendto",
@@ -216,8 +217,8 @@ def test_the_log_stands_against_the_processes_that_kept_one() -> None:
         {"tgid": [1, 1, 1, 2], "channel": ["netlink", "peer", "netlink", "netlink"],
          "status": ["ok", "ok", "unmatched_user", "ok"]}
     )  # fmt: skip
-    correlation: Any = SimpleNamespace(unseen=1, unlogged=0)
-    told = ledger._logged({}, sends, exchanges, correlation)
+    correlation: Any = SimpleNamespace(unseen=[0], unlogged=[])
+    told = ledger._logged(sends, exchanges, correlation, Slack())
     assert {line.line: (line.count, line.other, line.ok) for line in told} == {
         "netlink sends": (2, 2, True),
         "setsockopt calls": (1, 0, False),
@@ -388,14 +389,6 @@ def test_requests_of_others_are_no_lost_records(copy: Copy) -> None:
     assert bad_lines(copy.load()) == ["ring full"]
 
 
-def test_a_request_cut_off_in_the_middle_is_allowed_for(copy: Copy) -> None:
-    copy.meta(lambda meta: meta.update(cut=1))
-    copy.meta(counted("netlink", "requests", 1))
-    assert bad_lines(copy.load()) == []
-    note = line(copy, "msgchan netlink requests")["note"]
-    assert note == "up to 1 call cut off in the middle"
-
-
 def test_foreign_traffic_does_not_hide_a_lost_record(copy: Copy, events: pd.DataFrame) -> None:
     copy.meta(counted("netlink", "requests", 5))
     copy.meta(foreign("netlink", 5, 5))
@@ -433,7 +426,7 @@ def test_errors_of_two_ports_do_not_cancel_out() -> None:
         {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [5, 5, 6, 6]}
     )
     after = {"ports": {"5": {"requests": 3}, "6": {"requests": 1}}}
-    (told,) = ledger._module_ports({"netns": 1}, {"ports": {}}, after, exchanges)
+    (told,) = ledger._module_ports({"netns": 1}, {"ports": {}}, after, exchanges, Slack())
     assert (told.count, told.other, told.ok) == (4, 4, False)
     assert sorted(told.note.split("; ")) == [
         "port 5: 3 counted, 2 seen",
@@ -445,7 +438,8 @@ def test_a_port_that_the_module_never_heard_of() -> None:
     exchanges = pd.DataFrame(
         {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [7, 7]}
     )
-    (told,) = ledger._module_ports({"netns": 1}, {"ports": {}}, {"ports": {}}, exchanges)
+    none: dict[str, Any] = {"ports": {}}
+    (told,) = ledger._module_ports({"netns": 1}, none, none, exchanges, Slack())
     assert (told.count, told.other, told.ok) == (0, 2, False)
     assert told.note == "port 7: 0 counted, 2 seen"
 
@@ -461,7 +455,7 @@ def test_a_module_with_protocols_of_its_own() -> None:
         {"channel": "netlink", "proto": [25, 25, 30], "netns": 1, "status": "ok", "portid": 7}
     )
     ports = {"ports": {"7": {"requests": 2}}}
-    (told,) = ledger._module_ports(meta, {"ports": {}}, ports, exchanges)
+    (told,) = ledger._module_ports(meta, {"ports": {}}, ports, exchanges, Slack())
     assert (told.count, told.other, told.ok) == (2, 2, True)
 
     events = pd.DataFrame({"point": "__netlink_sendskb", "proto": [25, 26, 26, 30, 31]})
@@ -469,9 +463,9 @@ def test_a_module_with_protocols_of_its_own() -> None:
         {when: {"netlink": {"replies": netlink}, "icmp": {"replies": icmp}}}
         for when, netlink, icmp in (("early", 4, 5), ("late", 5, 7))
     )
-    lines = ledger._module_replies(meta, before, after, events)
+    lines = ledger._module_replies(meta, before, after, events, Slack())
     assert [(told.count, told.other, told.ok) for told in lines] == [(1, 1, True), (2, 2, True)]
-    lines = ledger._module_replies(meta, before, {"late": before["early"]}, events)
+    lines = ledger._module_replies(meta, before, {"late": before["early"]}, events, Slack())
     assert [(told.count, told.other, told.ok) for told in lines] == [(0, 1, False), (0, 2, False)]
 
 
@@ -479,24 +473,6 @@ def test_a_module_with_protocols_of_its_own() -> None:
 def test_replies_that_the_queue_did_not_see(copy: Copy, channel: str) -> None:
     copy.meta(replied(channel, 1))
     assert bad_lines(copy.load()) == [f"msgchan {channel} replies"]
-
-
-def test_calls_cut_off_in_the_middle_are_allowed_for(copy: Copy, sends: pd.DataFrame) -> None:
-    """One thread was inside one call when the recording ended: one call may lack its log."""
-    copy.meta(lambda meta: meta.update(cut=1))
-    calls = ((sends["channel"] == 1) & (sends["kind"] == CALL)).to_numpy().nonzero()[0]
-    copy.rows("sends", removed(int(calls[-1])))
-    assert bad_lines(copy.load()) == []
-    note = line(copy, "setsockopt calls")["note"]
-    assert note == "up to 1 call cut off in the middle"
-    copy.rows("sends", removed(int(calls[-2])))
-    assert "setsockopt calls" in bad_lines(copy.load())
-
-
-def test_cut_off_calls_excuse_no_lost_record(copy: Copy, events: pd.DataFrame) -> None:
-    copy.meta(lambda meta: meta.update(cut=4))
-    copy.rows("events", removed(middle(events["point"] == "recvfrom")))
-    assert "records of recvfrom" in bad_lines(copy.load())
 
 
 def test_what_the_plan_left_out_is_declared(copy: Copy) -> None:

@@ -15,6 +15,7 @@ import bcc
 
 from tracer.attach import doctor
 from tracer.attach.btf import Btf
+from tracer.attach.ending import Ending, OpenCall, Stopped, open_calls
 from tracer.attach.plan import Plan
 from tracer.attach.sites import (
     BREAKPOINT,
@@ -289,21 +290,36 @@ class Probes:
                 total += int(misses)
         return total
 
-    def stop_tracing(self) -> int:
-        """Trace nobody any more; returns how many threads were still there."""
-        threads = self._bpf["threads"]
-        running = sum(1 for _key, thread in threads.items() if thread.traced)
-        threads.clear()
+    def stop_tracing(self) -> Stopped:
+        """Trace nobody any more; tells who was still there, and inside which calls."""
+        running: set[int] = set()
+        calls: list[OpenCall] = []
+        # Looked up and deleted at once, so that a call is either told here or recorded. A
+        # thread that forked meanwhile has entered its child behind us: look again.
+        while found := [thread for thread in self._take_threads() if thread.traced]:
+            running.update(thread.tid for thread in found)
+            calls.extend(call for thread in found for call in open_calls(thread))
         self._bpf["ports"].clear()
         if self._relayed:
             _change_relay_filter(lambda listed: listed - self._relayed)
             self._relayed.clear()
-        return running
+        return Stopped(sorted(running), calls)
+
+    def _take_threads(self) -> list[Any]:
+        return [thread for _key, thread in self._bpf["threads"].items_lookup_and_delete_batch()]
+
+    def endings(self) -> dict[int, Ending]:
+        """How the last traced threads ended that did, by thread id; at most MAX_THREADS."""
+        return {
+            key.value: Ending(leaf.ended_ns, leaf.signal)
+            for key, leaf in self._bpf["endings"].items()
+        }
 
     def forget(self) -> None:
         """Be ready for another recording: drop what the ring still holds."""
         self.stop_tracing()
         self._remove_breakpoints()
+        self._bpf["endings"].clear()
         self.ring.read()
         self.ring.odd = NotUnderstood()
 

@@ -29,16 +29,17 @@ class Correlation:
     """The frames, and what the ledger needs to know of how they came about.
 
     ``disordered`` counts exchanges whose boundaries were out of order (their stages
-    are NA); ``unseen`` receives of the log that no observed receive call lies in;
-    ``unlogged`` messages that a process which keeps a log read without logging it;
+    are NA); ``unseen`` are the receives of the log that no observed receive call lies in
+    (``tid``, ``begin_ns``, ``end_ns``); ``unlogged`` the messages that a process which keeps
+    a log read without logging it (``tid``, and ``start_ns`` of the call that read it);
     ``reads`` what several witnesses saw read from netlink sockets.
     """
 
     exchanges: pd.DataFrame
     stages: pd.DataFrame
     disordered: int
-    unseen: int
-    unlogged: int
+    unseen: pd.DataFrame
+    unlogged: pd.DataFrame
     reads: Reads
 
 
@@ -119,13 +120,17 @@ def _mark_unlogged(blocks: list[Block], user: Sends) -> None:
         block.status[unlogged] = "unmatched_kernel"
 
 
-def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[int, int]:
+def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Logged receives that were not seen, and messages read that were not logged."""
     entry = receive_entries(user, kernel, answers, np.arange(answers.queued.size))
     logged = np.flatnonzero((user.kind == RECEIVE) & (user.size > 0))
     reader = kernel.take("tgid", answers.receive)
     unlogged = (answers.receive >= 0) & (entry < 0) & np.isin(reader, np.unique(user.tgid))
-    return int((~np.isin(logged, entry)).sum()), int(unlogged.sum())
+    left, call = logged[~np.isin(logged, entry)], answers.receive[unlogged]
+    return (
+        pd.DataFrame({name: user.columns[name][left] for name in ("tid", "begin_ns", "end_ns")}),
+        pd.DataFrame({name: kernel.columns[name][call] for name in ("tid", "start_ns")}),
+    )
 
 
 def _names(blocks: list[Block], meta: dict[str, Any]) -> list[npt.NDArray[np.object_]]:

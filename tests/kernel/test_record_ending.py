@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Recordings that end in the middle of something: what they may lack is what was open then."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Recorder
+from msgchan_programs import compiled
+
+from tracer.clients.netlink import MsgchanSocket
+from tracer.clients.sockopt import SockoptClient
+from tracer.clients.wire import Op
+from tracer.frames import Run, load
+from tracer.record import capture, record_command, record_process
+from tracer.slack import Slack, slack_of
+
+DEADLINE = 180.0
+#: Exchanges that a recording of busy threads has at least.
+ENOUGH = 20
+#: Six threads that send for as long as they may: two of netlink, two of options, two of icmp.
+DRIVE = [sys.executable, "-m", "tracer", "drive", "--channel", "all", "--count", "100000000"]
+DRIVE += ["--threads", "2"]
+THREADS = 7
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)  # paces a poll with a deadline
+
+
+def until_recorded(path: Path) -> None:
+    """Return when the recording at ``path`` has written events of some seconds."""
+    wait_for(lambda: len(list((path / "events").glob("*.parquet"))) >= 3)
+
+
+@contextmanager
+def when_recorded(path: Path, *targets: str) -> Iterator[None]:
+    """SIGINT to the command of this process, or to this process, once events were written."""
+
+    def interrupt() -> None:
+        until_recorded(path)
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        pids = {"recorder": [os.getpid()], "command": [int(pid) for pid in children]}
+        for target in targets:
+            for pid in pids[target]:
+                os.kill(pid, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    yield
+    thread.join()
+
+
+def slack_in(run: Run) -> Slack:
+    return slack_of(run.meta, run.events, run.sends, run._correlation)
+
+
+def allowed(slack: Slack) -> int:
+    """The calls that the lines of the ledger may be off by, all together."""
+    counters = (slack.handlers, slack.requests, slack.unlogged, slack.unseen)
+    return sum(c.total() for c in counters) + slack.unlogged_reads + slack.unseen_receives
+
+
+def edited(run: Run, directory: Path, factor: int) -> Run:
+    """A copy in which the module counted ``factor`` times what it did while we recorded."""
+    shutil.copytree(run.path, directory)
+    file = directory / "meta.json"
+    meta: dict[str, Any] = json.loads(file.read_text())
+    before, after = (meta["stats"][name]["counters"] for name in ("before", "after"))
+    for channel in ("netlink", "setsockopt", "getsockopt"):
+        counted = after[channel]["requests"] - before[channel]["requests"]
+        after[channel]["requests"] = before[channel]["requests"] + factor * counted
+    file.write_text(json.dumps(meta))
+    return load(directory)
+
+
+def check_ended(run: Run, *, threads: int) -> None:
+    """It balances, each thread was inside at most one request, and edited counters are found."""
+    assert run.trusted, run.ledger[~run.ledger["ok"]].to_string()
+    assert len(run.exchanges) > ENOUGH
+    assert allowed(slack_in(run)) <= threads
+    for factor in (0, 2):  # the counters at nothing, and doubled
+        wrong = edited(run, run.path.with_name(f"{run.path.name}-{factor}"), factor).ledger
+        wrong = set(wrong.loc[~wrong["ok"], "line"])
+        assert {"msgchan netlink requests", "msgchan getsockopt requests"} <= wrong, factor
+
+
+def test_a_duration_that_ends_busy_threads(recorder: Recorder) -> None:
+    """SIGTERM kills them between two instructions: at most the last call of each lacks its log."""
+    for attempt, seconds in enumerate((6.0, 30.0, 120.0)):
+        path = recorder.path / f"duration-{attempt}"
+        status = record_command(path, DRIVE, duration=seconds, probes=recorder.probes)
+        assert status == 128 + signal.SIGTERM
+        run = load(path)
+        if len(run.exchanges) > ENOUGH:
+            break
+    check_ended(run, threads=THREADS)
+    assert run.meta["end"]["open"] == []
+    assert slack_in(run).requests.total() == slack_in(run).handlers.total() == 0
+
+
+@pytest.mark.parametrize("targets", [("recorder",), ("command", "recorder")])
+def test_ctrl_c(recorder: Recorder, targets: tuple[str, ...]) -> None:
+    """To the recorder alone, or, as from a terminal, to the command as well."""
+    path = recorder.path / "r"
+    with when_recorded(path, *targets):
+        record_command(path, DRIVE, probes=recorder.probes)
+    run = load(path)
+    check_ended(run, threads=THREADS)
+    assert run.meta["end"]["open"] == []
+
+
+def test_a_command_that_was_killed_by_another(recorder: Recorder) -> None:
+    """Nobody interrupted the recording, but the kernel tells that the threads were killed."""
+    path = recorder.path / "r"
+
+    def kill() -> None:
+        until_recorded(path)
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert record_command(path, DRIVE, probes=recorder.probes) == 128 + signal.SIGKILL
+    thread.join()
+    run = load(path)
+    assert run.meta["end"]["interrupted_ns"] is None
+    check_ended(run, threads=THREADS)
+    assert run.meta["end"]["cut"]
+
+
+def test_a_command_that_comes_to_its_end_has_no_slack(recorder: Recorder) -> None:
+    path = recorder.path / "r"
+    assert record_command(path, [str(compiled("seed_004"))], probes=recorder.probes) == 0
+    run = recorder.opened(path)
+    assert (run.meta["end"]["open"], run.meta["end"]["cut"]) == ([], [])
+
+
+def test_busy_threads_of_a_running_process(recorder: Recorder) -> None:
+    """They go on: what they were inside of is told by point and port, and is all that may lack."""
+    with subprocess.Popen(DRIVE, stdout=subprocess.DEVNULL) as drive:
+        try:
+            wait_for(lambda: len(os.listdir(f"/proc/{drive.pid}/task")) == THREADS)
+            for attempt in range(5):
+                path = recorder.path / f"process-{attempt}"
+                record_process(path, drive.pid, duration=3.0, probes=recorder.probes)
+                run = load(path)
+                check_ended(run, threads=THREADS)
+                told = run.meta["end"]["open"]
+                assert {call["tgid"] for call in told} <= {drive.pid}
+                assert len({call["tid"] for call in told}) <= THREADS
+        finally:
+            drive.kill()
+
+
+def test_threads_that_log_and_go_on(recorder: Recorder) -> None:
+    """A block of a program whose other threads are busy: their last calls may be cut off."""
+    over = threading.Event()
+    sent = threading.Barrier(3, timeout=DEADLINE)
+
+    def ask() -> None:
+        with MsgchanSocket() as socket:
+            for token in range(1, 1 << 30):
+                socket.request(Op.ECHO, b"x", token=token, reply_size=1)
+                if token == 40:
+                    sent.wait()
+                if over.is_set():
+                    return
+
+    def options() -> None:
+        with SockoptClient() as client:
+            for token in range(1, 1 << 30):
+                client.get(Op.ECHO, b"x", token=token, reply_size=1)
+                if token == 80:
+                    sent.wait()
+                if over.is_set():
+                    return
+
+    for attempt in range(5):
+        over.clear()
+        path = recorder.path / f"block-{attempt}"
+        threads = [threading.Thread(target=work) for work in (ask, options)]
+        try:
+            with capture(path, probes=recorder.probes) as handle:
+                for thread in threads:
+                    thread.start()
+                sent.wait()
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        check_ended(handle.run, threads=2)

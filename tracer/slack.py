@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a recording may lack because it ended in the middle of something, and no more.
+
+Two things end in the middle. *Calls* of threads that go on when tracing stops: their spans
+are told by thread and port (``end.open`` of ``meta.json``), and the module may have counted
+a request whose record never came. And the *user's log* of a thread that was killed, or that
+went on: an entry is written after its call returned, so a thread's last call may lack it; and
+an entry that was under way when tracing stopped may tell of a call that nobody saw.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracer.correlate.exchanges import Correlation
+from tracer.event import RECEIVES, SENDS
+
+#: ``enum msgchan_channel``, by value.
+MODULE_CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
+_LOGGED = (*SENDS, *RECEIVES, "setsockopt", "getsockopt")
+
+
+@dataclass(frozen=True)
+class Slack:
+    """How many calls each count may be short of.
+
+    ``handlers``: begun in the module, by its channel; ``requests``: inside the
+    ``netlink_unicast`` that brings them to the kernel, by protocol and port id.
+    ``unlogged`` (seen, no entry) and ``unseen`` (an entry, not seen): by channel of
+    ``exchanges``; ``unlogged_reads`` and ``unseen_receives``: the same of receives.
+    """
+
+    handlers: Counter[str] = field(default_factory=Counter)
+    requests: Counter[tuple[int, int]] = field(default_factory=Counter)
+    unlogged: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
+    unlogged_reads: int = 0
+    unseen_receives: int = 0
+
+    def log(self, *channels: str) -> int:
+        """What the user's log of ``channels`` and the kernel may differ by."""
+        return sum(self.unlogged[channel] + self.unseen[channel] for channel in channels)
+
+
+def slack_of(
+    meta: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame, correlation: Correlation
+) -> Slack:
+    """The slack of one recording; none for one that does not tell how it ended."""
+    end = meta.get("end")
+    if not end:
+        return Slack()
+    slack = Slack(*_open(end["open"]))
+    if not end["cut"]:
+        return slack
+    calls = _last_calls(end, events, sends)
+    exchanges = correlation.exchanges
+    seen = exchanges.loc[exchanges["status"] == "unmatched_kernel", ["tid", "start_ns", "channel"]]
+    logged = exchanges.loc[
+        (exchanges["status"] == "unmatched_user") & exchanges["tid"].isin(end["cut"])
+    ]
+    over = logged["start_ns"] + logged["total_ns"]
+    under_way = _under_way(end, logged["start_ns"], over)
+    receives = correlation.unseen[correlation.unseen["tid"].isin(end["cut"])]
+    return replace(
+        slack,
+        unlogged=Counter(map(str, _inside(seen, calls)["channel"])),
+        unseen=Counter(map(str, logged.loc[under_way, "channel"])),
+        unlogged_reads=len(_inside(correlation.unlogged, calls)),
+        unseen_receives=int(_under_way(end, receives["begin_ns"], receives["end_ns"]).sum()),
+    )
+
+
+def _open(calls: list[dict[str, Any]]) -> tuple[Counter[str], Counter[tuple[int, int]]]:
+    """Requests inside a handler of the module, and those on their way there and back."""
+    handlers: Counter[str] = Counter()
+    requests: Counter[tuple[int, int]] = Counter()
+    for call in calls:
+        if call["point"] == "msgchan_handler":
+            handlers[MODULE_CHANNELS[call["proto"]]] += 1
+        elif call["point"] == "netlink_unicast" and call["portid"]:
+            requests[call["proto"], call["portid"]] += 1
+    return handlers, requests
+
+
+def _last_calls(end: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame) -> pd.DataFrame:
+    """Of each thread that was cut off the last call, where the log has no entry begun later.
+
+    It is one that was recorded, or one that the thread was inside of when tracing stopped.
+    Columns ``tid``, ``call_ns``, ``return_ns``.
+    """
+    points = events["point"].isin(_LOGGED)
+    seen = events.loc[points & events["tid"].isin(end["cut"]), ["tid", "start_ns", "end_ns"]]
+    inside = [
+        (call["tid"], call["start_ns"], end["stopped_ns"])
+        for call in end["open"]
+        if call["point"] in _LOGGED
+    ]
+    opened = pd.DataFrame(inside, columns=seen.columns, dtype=np.int64)
+    calls = pd.concat([seen.astype(np.int64), opened])
+    last = calls.sort_values("start_ns").drop_duplicates("tid", keep="last")
+    last = last.rename(columns={"start_ns": "call_ns", "end_ns": "return_ns"})
+    begun = sends.groupby("tid")["begin_ns"].max()
+    return last[last["tid"].map(begun).fillna(-1).to_numpy() <= last["call_ns"].to_numpy()]
+
+
+def _inside(rows: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
+    """Those of ``rows`` (``tid``, ``start_ns``) that began in one of ``calls``."""
+    joined = rows.astype({"tid": np.int64}).merge(calls.astype({"tid": np.int64}), on="tid")
+    return joined[joined["start_ns"].between(joined["call_ns"], joined["return_ns"])]
+
+
+def _under_way(end: dict[str, Any], begin: pd.Series, over: pd.Series) -> pd.Series:
+    """Which log entries (ns) were under way while tracing stopped."""
+    return (begin <= end["stopped_ns"]) & (over >= end["stopping_ns"])
