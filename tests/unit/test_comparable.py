@@ -236,7 +236,11 @@ def counted(counts: dict[tuple[str, str], int], ok: float = 1.0, **how: Any) -> 
         .assign(count=count)
         for (channel, name), count in counts.items()
     ]
-    return replace(run, lines=pd.concat(parts), outcomes=dict.fromkeys(counts, (ok, 0.0)))
+    tails = {
+        (*kind, stage): longest for kind in counts for (_, _, stage), longest in run.tails.items()
+    }
+    outcomes = dict.fromkeys(counts, (ok, 0.0))
+    return replace(run, lines=pd.concat(parts), tails=tails, outcomes=outcomes)
 
 
 @pytest.mark.parametrize(
