@@ -4,7 +4,6 @@
 #include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
-#include <linux/notifier.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <net/ip.h>
@@ -87,7 +86,8 @@ static void close_listener(struct msgchan_net *mn, u32 portid)
 	spin_unlock_bh(&mn->listener_lock);
 }
 
-static void forget_dead_listener(struct msgchan_net *mn, u32 portid)
+/* The socket of a port is gone; a new one may have its number already. */
+void msgchan_icmp_released(struct msgchan_net *mn, u32 portid)
 {
 	struct msgchan_listener *listener;
 
@@ -117,7 +117,7 @@ static void notify(struct msgchan_net *mn, u32 portid, const struct msgchan_icmp
 	}
 	msgchan_replied(&call, nlmsg_msg_size(sizeof(*packet)), ret);
 	if (ret == -ECONNREFUSED)
-		forget_dead_listener(mn, portid);
+		msgchan_icmp_released(mn, portid);
 }
 
 static unsigned int icmp_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
@@ -183,19 +183,6 @@ static void icmp_input(struct sk_buff *skb)
 {
 	msgchan_each_message(skb, icmp_message);
 }
-
-static int socket_released(struct notifier_block *nb, unsigned long event, void *data)
-{
-	const struct netlink_notify *released = data;
-
-	if (event == NETLINK_URELEASE && released->protocol == msgchan_icmp_proto)
-		forget_dead_listener(msgchan_net(released->net), released->portid);
-	return NOTIFY_DONE;
-}
-
-struct notifier_block msgchan_icmp_notifier = {
-	.notifier_call = socket_released,
-};
 
 int msgchan_icmp_init(struct net *net, struct msgchan_net *mn)
 {

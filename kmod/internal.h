@@ -6,6 +6,7 @@
 #include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/netlink.h>
+#include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <net/net_namespace.h>
@@ -21,11 +22,18 @@ struct msgchan_stats {
 	struct msgchan_counters channel[MSGCHAN_CHANNELS];
 };
 
-/* One port id that sent on netlink_proto. Lives as long as its namespace. */
+/*
+ * One port id that sent on netlink_proto. The table holds one reference, every
+ * request under way another: only what the table alone holds can make room.
+ */
 struct msgchan_port_entry {
 	struct hlist_node hash;
 	struct list_head list;
+	struct list_head closed;	/* empty while its socket is open */
+	struct rcu_head rcu;
+	refcount_t refs;
 	u32 portid;
+	u64 serial;
 	atomic64_t requests;
 	atomic64_t replies;
 	atomic64_t request_bytes;
@@ -40,11 +48,13 @@ struct msgchan_net {
 	struct sock *icmp;
 	struct msgchan_stats __percpu *stats;
 
-	spinlock_t port_lock;		/* adding to the port table; it is read under RCU */
+	spinlock_t port_lock;		/* changing the port table; ports are found under RCU */
 	DECLARE_HASHTABLE(ports, MSGCHAN_PORT_BITS);
 	struct list_head port_list;	/* in the order of the first request */
+	struct list_head closed_ports;	/* of port_list, in the order of closing */
 	u32 port_count;
-	struct msgchan_port_entry other_ports;	/* beyond MSGCHAN_PORTS_MAX */
+	u64 port_serial;		/* of the newest port */
+	struct msgchan_port_entry other_ports;	/* requests not counted by port; see msgchan.h */
 
 	spinlock_t listener_lock;	/* changing listeners; they are read under RCU */
 	struct list_head listeners;
@@ -63,6 +73,7 @@ struct msgchan_call {
 	u32 portid;
 	u32 seq;
 	u64 token;
+	u64 handler_waited_ns;
 };
 
 extern int msgchan_sockopt_base;
@@ -75,18 +86,26 @@ struct msgchan_net *msgchan_net(const struct net *net);
 int msgchan_stats_init(struct msgchan_net *mn);
 void msgchan_stats_exit(struct msgchan_net *mn);
 void msgchan_begin(struct msgchan_call *call, u32 type, u32 size);
+u64 msgchan_wait(struct msgchan_call *call, u64 ns);
 void msgchan_end(struct msgchan_call *call, int error);
 void msgchan_replied(struct msgchan_call *call, u32 size, int ret);
 void msgchan_copy_begin(struct msgchan_call *call, u32 size);
 void msgchan_copy_end(struct msgchan_call *call, u32 size, u32 left);
 void msgchan_sum_stats(struct msgchan_net *mn, struct msgchan_stats *sum);
-u32 msgchan_list_ports(struct msgchan_net *mn, u32 skip, void *to, u32 room);
+
+/* port_table.c */
+void msgchan_ports_init(struct msgchan_net *mn);
+void msgchan_ports_exit(struct msgchan_net *mn);
+void msgchan_port_get(struct msgchan_call *call, u32 size, bool is_permitted);
+void msgchan_port_put(struct msgchan_call *call);
+void msgchan_port_released(struct msgchan_net *mn, u32 portid);
+u32 msgchan_list_ports(struct msgchan_net *mn, u64 after, void *to, u32 room);
 
 /* request.c: structured requests, whatever channel they came by */
 bool msgchan_is_quiet(u32 op);
 int msgchan_check(const struct msgchan_request *req, u32 payload_room);
-bool msgchan_wants_delay(const struct msgchan_request *req);
-void msgchan_delay(u64 ns);
+bool msgchan_needs_right(const struct net *net, const struct msgchan_request *req);
+u64 msgchan_delay(u64 ns);
 u32 msgchan_reply_room(struct msgchan_net *mn, const struct msgchan_request *req);
 u32 msgchan_fill_reply(struct msgchan_net *mn, const struct msgchan_request *req,
 		       const void *payload, void *to, u32 room);
@@ -101,10 +120,10 @@ int msgchan_netlink_init(struct net *net, struct msgchan_net *mn);
 void msgchan_netlink_exit(struct msgchan_net *mn);
 
 /* icmp.c */
-extern struct notifier_block msgchan_icmp_notifier;
 int msgchan_icmp_init(struct net *net, struct msgchan_net *mn);
 void msgchan_icmp_pre_exit(struct net *net);
 void msgchan_icmp_exit(struct msgchan_net *mn);
+void msgchan_icmp_released(struct msgchan_net *mn, u32 portid);
 
 /* sockopt.c */
 int msgchan_sockopt_register(void);

@@ -2,6 +2,7 @@
 /* msgchan: message channels between user space and the kernel, made to be traced. */
 #include <linux/module.h>
 #include <linux/netlink.h>
+#include <linux/notifier.h>
 #include <linux/sched.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
@@ -37,6 +38,7 @@ static int __net_init msgchan_net_init(struct net *net)
 
 	mn->netns = net->ns.inum;
 	spin_lock_init(&mn->text_lock);
+	msgchan_ports_init(mn);
 	error = msgchan_stats_init(mn);
 	if (error)
 		return error;
@@ -66,6 +68,7 @@ static void __net_exit msgchan_net_exit(struct net *net)
 
 	msgchan_icmp_exit(mn);
 	msgchan_netlink_exit(mn);
+	msgchan_ports_exit(mn);
 	msgchan_stats_exit(mn);
 }
 
@@ -75,6 +78,23 @@ static struct pernet_operations msgchan_net_ops = {
 	.exit = msgchan_net_exit,
 	.id = &msgchan_net_id,
 	.size = sizeof(struct msgchan_net),
+};
+
+static int socket_released(struct notifier_block *nb, unsigned long event, void *data)
+{
+	const struct netlink_notify *released = data;
+
+	if (event != NETLINK_URELEASE)
+		return NOTIFY_DONE;
+	if (released->protocol == msgchan_netlink_proto)
+		msgchan_port_released(msgchan_net(released->net), released->portid);
+	else if (released->protocol == msgchan_icmp_proto)
+		msgchan_icmp_released(msgchan_net(released->net), released->portid);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block release_notifier = {
+	.notifier_call = socket_released,
 };
 
 /*
@@ -125,7 +145,7 @@ static int __init msgchan_init(void)
 	error = register_pernet_subsys(&msgchan_net_ops);
 	if (error)
 		goto sockopt;
-	error = netlink_register_notifier(&msgchan_icmp_notifier);
+	error = netlink_register_notifier(&release_notifier);
 	if (error)
 		goto pernet;
 	msgchan_sockopt_open();
@@ -142,7 +162,7 @@ sockopt:
 static void __exit msgchan_exit(void)
 {
 	msgchan_sockopt_unregister();
-	netlink_unregister_notifier(&msgchan_icmp_notifier);
+	netlink_unregister_notifier(&release_notifier);
 	unregister_pernet_subsys(&msgchan_net_ops);
 }
 

@@ -38,7 +38,7 @@
 
 #define MSGCHAN_DELAY_MAX_NS	10000000ULL	/* EINVAL beyond, for each delay */
 #define MSGCHAN_PAYLOAD_MAX	65536		/* bytes, either direction; EMSGSIZE beyond */
-#define MSGCHAN_PORTS_MAX	4096		/* port ids counted apart, per network namespace */
+#define MSGCHAN_PORTS_MAX	4096		/* port ids in the table of a network namespace */
 #define MSGCHAN_LISTENERS_MAX	256		/* of ICMP, per network namespace; ENOSPC beyond */
 
 enum msgchan_op {
@@ -51,9 +51,9 @@ enum msgchan_op {
 };
 
 /*
- * STATS and PORTS are neither counted nor traced. PORTS takes a __u32 as its
- * payload, if any: how many entries to skip. Entries keep their order, that
- * of each port's first request.
+ * STATS and PORTS are neither counted nor traced. PORTS takes a __u64 as its
+ * payload, if any: the serial number after which to go on. Entries keep their
+ * order, that of each port's first request.
  */
 
 /*
@@ -72,10 +72,17 @@ struct msgchan_request {
 	__u64 copy_delay_ns;	/* get: inside the copy span */
 };
 
+/*
+ * What was really waited is what the delay added to its stage: no less than was
+ * asked for, and more by up to one reading of the clock; 0 where 0 was asked for.
+ */
 struct msgchan_reply {
 	__u64 token;
 	__u32 op;
 	__u32 size;		/* payload bytes that follow, before any cut */
+	__u64 handler_waited_ns;
+	__u64 reply_waited_ns;	/* netlink; 0 otherwise */
+	__u64 copy_waited_ns;	/* get; 0 otherwise */
 };
 
 enum msgchan_channel {
@@ -98,16 +105,21 @@ struct msgchan_counters {
 	__u64 request_bytes;
 	__u64 reply_bytes;
 	__u64 errors;		/* requests that failed, and replies that were not delivered */
+	__u64 waited_ns;	/* by all delays; not counted by port */
 };
 
 /*
- * Requests of one port id on netlink_proto; kept after its socket is closed.
- * Port ids beyond the first MSGCHAN_PORTS_MAX are counted together, at port
- * id 0, which comes last.
+ * Requests of one port id on netlink_proto. It is kept after its socket is
+ * closed, until MSGCHAN_PORTS_MAX are there and another one comes: then the one
+ * that was closed first makes room. What is not counted at a port id of its
+ * own is counted at port id 0, with which every reply begins: the counts of those
+ * that made room, requests without the right to ask, and ports for which
+ * there was no room, because all the others are open.
  */
 struct msgchan_port {
 	__u32 portid;
-	__u32 pad;
+	__u32 is_closed;	/* its socket is gone */
+	__u64 serial;		/* from 1 on, by first request; port id 0: how many made room */
 	struct msgchan_counters counters;
 };
 

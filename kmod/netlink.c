@@ -92,7 +92,11 @@ static int build_reply(struct msgchan_call *call, const struct msgchan_request *
 		       const void *payload, struct sk_buff **reply)
 {
 	u32 room = msgchan_reply_room(call->mn, req);
-	struct msgchan_reply head = { .token = req->token, .op = req->op };
+	struct msgchan_reply head = {
+		.token = req->token,
+		.op = req->op,
+		.handler_waited_ns = call->handler_waited_ns,
+	};
 	struct nlmsghdr *nlh;
 
 	*reply = new_reply(call, MSGCHAN_TYPE_REPLY + req->op, sizeof(head) + room);
@@ -118,9 +122,9 @@ static int handle_request(struct msgchan_call *call, struct sk_buff *skb,
 	error = msgchan_check(req, nlmsg_len(nlh) - sizeof(*req));
 	if (error)
 		return error;
-	if (msgchan_wants_delay(req) && !netlink_capable(skb, CAP_NET_ADMIN))
+	if (msgchan_needs_right(sock_net(skb->sk), req) && !netlink_capable(skb, CAP_NET_ADMIN))
 		return -EPERM;
-	msgchan_delay(req->handler_delay_ns);
+	call->handler_waited_ns = msgchan_wait(call, req->handler_delay_ns);
 	if (req->error)
 		return -(int)req->error;
 	if (req->op == MSGCHAN_OP_SINK)
@@ -136,7 +140,10 @@ static bool is_request(u32 type)
 static int handle(struct msgchan_call *call, struct sk_buff *skb, const struct nlmsghdr *nlh,
 		  const struct msgchan_request *req, struct sk_buff **reply)
 {
-	if (!netlink_net_capable(skb, CAP_NET_ADMIN))
+	bool is_permitted = netlink_net_capable(skb, CAP_NET_ADMIN);
+
+	msgchan_port_get(call, nlh->nlmsg_len, is_permitted);
+	if (!is_permitted)
 		return -EPERM;
 	if (nlh->nlmsg_type == MSGCHAN_TYPE_TEXT)
 		return handle_text(call, reply);
@@ -151,6 +158,20 @@ static void peek_request(const struct nlmsghdr *nlh, struct msgchan_request *req
 	memset(req, 0, sizeof(*req));
 	if (is_request(nlh->nlmsg_type) && nlmsg_len(nlh) >= sizeof(*req))
 		memcpy(req, nlmsg_data(nlh), sizeof(*req));
+}
+
+/* The delay between handler done and the reply, which tells how long it was. */
+static void delay_reply(struct msgchan_call *call, const struct nlmsghdr *nlh,
+			const struct msgchan_request *req, struct sk_buff *reply)
+{
+	u64 waited;
+
+	if (!is_request(nlh->nlmsg_type))
+		return;
+	waited = msgchan_wait(call, req->reply_delay_ns);
+	if (reply)
+		memcpy(nlmsg_data(nlmsg_hdr(reply)) +
+		       offsetof(struct msgchan_reply, reply_waited_ns), &waited, sizeof(waited));
 }
 
 static void netlink_message(struct sk_buff *skb, const struct nlmsghdr *nlh)
@@ -177,11 +198,12 @@ static void netlink_message(struct sk_buff *skb, const struct nlmsghdr *nlh)
 
 	/* A request that failed its check is not to hold the CPU by its delay. */
 	if (reply || (!error && ack) || (req.error && error == -(int)req.error))
-		msgchan_delay(req.reply_delay_ns);
+		delay_reply(&call, nlh, &req, reply);
 	if (reply)
 		msgchan_send(&call, skb->sk, reply);
 	if (error || ack)
 		msgchan_ack(&call, skb, nlh, error);
+	msgchan_port_put(&call);
 }
 
 static void netlink_input(struct sk_buff *skb)

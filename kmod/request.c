@@ -5,6 +5,7 @@
 #include <linux/ktime.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 
 #include "internal.h"
 
@@ -30,22 +31,31 @@ int msgchan_check(const struct msgchan_request *req, u32 payload_room)
 	return 0;
 }
 
-/* To hold a CPU takes CAP_NET_ADMIN in the initial user namespace. */
-bool msgchan_wants_delay(const struct msgchan_request *req)
+/*
+ * To hold a CPU takes CAP_NET_ADMIN in the initial user namespace. Where that
+ * owns the network namespace, every request was asked for it already: a delay
+ * costs no question of its own, which would lie in the stage before it.
+ */
+bool msgchan_needs_right(const struct net *net, const struct msgchan_request *req)
 {
-	return req->handler_delay_ns || req->reply_delay_ns || req->copy_delay_ns;
+	return net->user_ns != &init_user_ns &&
+	       (req->handler_delay_ns || req->reply_delay_ns || req->copy_delay_ns);
 }
 
-/* Busy, not asleep: the time is to be the stage's own, not the scheduler's. */
-void msgchan_delay(u64 ns)
+/*
+ * Busy, not asleep: the time is to be the stage's own, not the scheduler's.
+ * Returns the nanoseconds from the first reading of the clock to the last, which
+ * is what the delay adds to its stage: without one the clock is read once too.
+ * No cpu_relax(): turns would be longer, and of another length on every CPU.
+ */
+u64 msgchan_delay(u64 ns)
 {
-	u64 start;
+	u64 start = ktime_get_mono_fast_ns();
+	s64 waited = 0;		/* that clock may step back by a little */
 
-	if (!ns)
-		return;
-	start = ktime_get_mono_fast_ns();
-	while (ktime_get_mono_fast_ns() - start < ns)
-		cpu_relax();
+	while (waited < (s64)ns)
+		waited = ktime_get_mono_fast_ns() - start;
+	return waited;
 }
 
 /* Bytes to provide for the payload of the reply to a checked request. */
@@ -94,11 +104,11 @@ static void fill_stats(struct msgchan_net *mn, void *to)
 static u32 fill_ports(struct msgchan_net *mn, const struct msgchan_request *req,
 		      const void *payload, void *to, u32 room)
 {
-	u32 skip = 0;
+	u64 after = 0;
 
-	if (req->payload_size >= sizeof(skip))
-		memcpy(&skip, payload, sizeof(skip));
-	return msgchan_list_ports(mn, skip, to, room);
+	if (req->payload_size >= sizeof(after))
+		memcpy(&after, payload, sizeof(after));
+	return msgchan_list_ports(mn, after, to, room);
 }
 
 /*

@@ -62,16 +62,18 @@ static int sink_payload(sockptr_t arg, u32 size)
 	return error;
 }
 
-static int check_request(const struct msgchan_request *req, unsigned int len)
+static int check_request(const struct sock *sk, const struct msgchan_request *req,
+			 unsigned int len)
 {
 	int error = msgchan_check(req, len - sizeof(*req));
 
-	if (!error && msgchan_wants_delay(req) && !capable(CAP_NET_ADMIN))
+	if (!error && msgchan_needs_right(sock_net(sk), req) && !capable(CAP_NET_ADMIN))
 		error = -EPERM;
 	return error;
 }
 
-static int set_request(struct sock *sk, const struct msgchan_request *req, int copied,
+static int set_request(struct msgchan_call *call, struct sock *sk,
+		       const struct msgchan_request *req, int copied,
 		       sockptr_t arg, unsigned int len)
 {
 	int error;
@@ -82,10 +84,10 @@ static int set_request(struct sock *sk, const struct msgchan_request *req, int c
 		return copied;
 	if (req->op != MSGCHAN_OP_ECHO && req->op != MSGCHAN_OP_SINK)
 		return -EINVAL;
-	error = check_request(req, len);
+	error = check_request(sk, req, len);
 	if (error)
 		return error;
-	msgchan_delay(req->handler_delay_ns);
+	msgchan_wait(call, req->handler_delay_ns);
 	if (req->error)
 		return -(int)req->error;
 	return req->payload_size ? sink_payload(arg, req->payload_size) : 0;
@@ -123,21 +125,17 @@ static int sockopt_set(struct sock *sk, int option, sockptr_t arg, unsigned int 
 	if (option == msgchan_sockopt_base + MSGCHAN_SO_TEXT)
 		error = set_text(call.mn, sk, arg, len);
 	else
-		error = set_request(sk, &req, copied, arg, len);
+		error = set_request(&call, sk, &req, copied, arg, len);
 	msgchan_end(&call, error);
 	return error;
 }
 
-/* Copy an answer out, cut to the caller's room, and tell its length. */
+/* Copy an answer out, whose copy has begun, and tell its length. */
 static int copy_out(struct msgchan_call *call, void __user *user, int *len,
-		    const void *from, u32 size, u64 delay_ns)
+		    const void *from, u32 size)
 {
-	unsigned long left;
+	unsigned long left = copy_to_user(user, from, size);
 
-	size = min_t(u32, size, *len);
-	msgchan_copy_begin(call, size);
-	msgchan_delay(delay_ns);
-	left = copy_to_user(user, from, size);
 	msgchan_copy_end(call, size, left);
 	if (left)
 		return -EFAULT;
@@ -148,6 +146,7 @@ static int copy_out(struct msgchan_call *call, void __user *user, int *len,
 static int get_text(struct msgchan_call *call, struct sock *sk, void __user *user, int *len)
 {
 	static const char text[] = MSGCHAN_SOCKOPT_TEXT;
+	u32 size = min_t(u32, sizeof(text), *len);
 	int error = 0;
 
 	if (!may_ask(sk))
@@ -155,12 +154,16 @@ static int get_text(struct msgchan_call *call, struct sock *sk, void __user *use
 	else if (*len < 0)
 		error = -EINVAL;
 	msgchan_end(call, error);
-	return error ?: copy_out(call, user, len, text, sizeof(text), 0);
+	if (error)
+		return error;
+	msgchan_copy_begin(call, size);
+	return copy_out(call, user, len, text, size);
 }
 
 /* A new buffer with the reply's header and payload, to be kvfree()d; *size bytes. */
-static void *build_reply(struct msgchan_call *call, const struct msgchan_request *req,
-			 const void __user *payload, u32 *size)
+static struct msgchan_reply *
+build_reply(struct msgchan_call *call, const struct msgchan_request *req,
+	    const void __user *payload, u32 *size)
 {
 	u32 room = msgchan_reply_room(call->mn, req);
 	struct msgchan_reply *reply;
@@ -172,16 +175,20 @@ static void *build_reply(struct msgchan_call *call, const struct msgchan_request
 		kvfree(reply);
 		return ERR_PTR(-EFAULT);
 	}
-	reply->token = req->token;
-	reply->op = req->op;
-	reply->size = msgchan_fill_reply(call->mn, req, reply + 1, reply + 1, room);
+	*reply = (struct msgchan_reply) {
+		.token = req->token,
+		.op = req->op,
+		.size = msgchan_fill_reply(call->mn, req, reply + 1, reply + 1, room),
+		.handler_waited_ns = call->handler_waited_ns,
+	};
 	*size = sizeof(*reply) + reply->size;
 	return reply;
 }
 
-static void *handle_get(struct msgchan_call *call, struct sock *sk,
-			const struct msgchan_request *req, int copied,
-			const void __user *user, int len, u32 *size)
+static struct msgchan_reply *
+handle_get(struct msgchan_call *call, struct sock *sk,
+	   const struct msgchan_request *req, int copied,
+	   const void __user *user, int len, u32 *size)
 {
 	int error;
 
@@ -189,10 +196,10 @@ static void *handle_get(struct msgchan_call *call, struct sock *sk,
 		return ERR_PTR(-EPERM);
 	if (copied)
 		return ERR_PTR(copied);
-	error = check_request(req, len);
+	error = check_request(sk, req, len);
 	if (error)
 		return ERR_PTR(error);
-	msgchan_delay(req->handler_delay_ns);
+	call->handler_waited_ns = msgchan_wait(call, req->handler_delay_ns);
 	if (req->error)
 		return ERR_PTR(-(int)req->error);
 	return build_reply(call, req, user + sizeof(*req), size);
@@ -201,7 +208,7 @@ static void *handle_get(struct msgchan_call *call, struct sock *sk,
 static int get_request(struct msgchan_call *call, struct sock *sk,
 		       const struct msgchan_request *req, int copied, void __user *user, int *len)
 {
-	void *reply;
+	struct msgchan_reply *reply;
 	u32 size;
 	int error;
 
@@ -209,7 +216,10 @@ static int get_request(struct msgchan_call *call, struct sock *sk,
 	msgchan_end(call, PTR_ERR_OR_ZERO(reply));
 	if (IS_ERR(reply))
 		return PTR_ERR(reply);
-	error = copy_out(call, user, len, reply, size, req->copy_delay_ns);
+	size = min_t(u32, size, *len);
+	msgchan_copy_begin(call, size);
+	reply->copy_waited_ns = msgchan_wait(call, req->copy_delay_ns);
+	error = copy_out(call, user, len, reply, size);
 	kvfree(reply);
 	return error;
 }

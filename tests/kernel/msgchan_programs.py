@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ _SOURCES = Path(__file__).parent / "programs"
 @functools.cache
 def _directory() -> Path:
     directory = tempfile.TemporaryDirectory(prefix="msgchan-")
+    os.chmod(directory.name, 0o755)  # some run them as nobody
     atexit.register(directory.cleanup)
     return Path(directory.name)
 

@@ -22,9 +22,9 @@ PAYLOAD_MAX, DELAY_MAX_NS, PORTS_MAX = 65536, 10_000_000, 4096
 
 NLMSGHDR = struct.Struct("=IHHII")
 REQUEST = struct.Struct("=QIIIIQQQ")
-REPLY = struct.Struct("=QII")
-COUNTERS = struct.Struct("=6Q")
-PORT = struct.Struct("=II6Q")
+REPLY = struct.Struct("=QIIQQQ")
+COUNTERS = struct.Struct("=7Q")
+PORT = struct.Struct("=IIQ7Q")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,6 +37,7 @@ class Counters:
     request_bytes: int = 0
     reply_bytes: int = 0
     errors: int = 0
+    waited_ns: int = 0
 
     def __sub__(self, other: Counters) -> Counters:
         return Counters(*(a - b for a, b in zip(self.all(), other.all(), strict=True)))
@@ -114,10 +115,16 @@ def ask(sock: socket.socket, op: int, payload: bytes = b"", **fields: object) ->
     if reply.type == ERROR_TYPE:
         raise OSError(errno_of(reply), os.strerror(errno_of(reply)))
     assert reply.type == REPLY_TYPE + op
-    token, answered, size = REPLY.unpack_from(reply.body)
+    return answer(reply.body, op, **fields)[1]
+
+
+def answer(body: bytes, op: int, **fields: object) -> tuple[tuple[int, int, int], bytes]:
+    """What a structured reply tells that was waited (handler, reply, copy; ns); its payload."""
+    token, answered, size, *waited = REPLY.unpack_from(body)
     assert (token, answered) == (fields.get("token", 1), op)
-    assert size == len(reply.body) - REPLY.size
-    return reply.body[REPLY.size :]
+    assert size == len(body) - REPLY.size
+    in_handler, in_reply, in_copy = waited
+    return (in_handler, in_reply, in_copy), body[REPLY.size :]
 
 
 def stats(sock: socket.socket | None = None) -> list[Counters]:
@@ -126,15 +133,23 @@ def stats(sock: socket.socket | None = None) -> list[Counters]:
         return [Counters(*row) for row in COUNTERS.iter_unpack(ask(asker, STATS))]
 
 
-def ports() -> dict[int, Counters]:
-    """The counters of this network namespace by port id, in order of first use."""
-    found: dict[int, Counters] = {}
+def port_rows() -> list[tuple[int, ...]]:
+    """The port table, as PORT has it, in order of first use: first port id 0, the others'."""
+    found: list[tuple[int, ...]] = []
+    last = 0
     with opened() as sock:
         while True:
-            rows = ask(sock, PORTS, struct.pack("=I", len(found)), reply_size=PAYLOAD_MAX)
+            reply = ask(sock, PORTS, struct.pack("=Q", last), reply_size=PAYLOAD_MAX)
+            other, *rows = PORT.iter_unpack(reply)
+            found = [other, *found[1:], *rows]
             if not rows:
                 return found
-            found |= {row[0]: Counters(*row[2:]) for row in PORT.iter_unpack(rows)}
+            last = rows[-1][2]
+
+
+def ports() -> dict[int, Counters]:
+    """The counters of this network namespace by port id, in order of first use."""
+    return {row[0]: Counters(*row[3:]) for row in port_rows()}
 
 
 def getsockopt(sock: socket.socket, option: int, sent: bytes, room: int | None = None) -> bytes:
@@ -159,7 +174,4 @@ def get(sock: socket.socket, op: int, payload: bytes = b"", **fields: object) ->
     """The payload of the reply to a structured getsockopt."""
     room = REQUEST.size + len(payload) + int(fields.get("reply_size", 0)) + 256
     reply = getsockopt(sock, SOCKOPT + 1, request(op, payload, **fields), room)
-    token, answered, size = REPLY.unpack_from(reply)
-    assert (token, answered) == (fields.get("token", 1), op)
-    assert size == len(reply) - REPLY.size
-    return reply[REPLY.size :]
+    return answer(reply, op, **fields)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgchan_programs import compiled
 from pyroute2.netlink import NLMSG_ERROR
 
 from tracer.clients import sends, wire
@@ -81,7 +83,7 @@ def test_a_request_is_logged_as_send_and_receive(
     entries = logged()
     assert rows(entries, "channel", "kind", "type", "size", "seq", "token", "errno") == [
         (0, sends.KIND_SEND, 0x10, 16 + 48 + 100, 1, 11, 0),
-        (0, sends.KIND_RECEIVE, 0x20, 16 + 16 + 52, 1, 11, 0),  # padded to four bytes
+        (0, sends.KIND_RECEIVE, 0x20, 16 + 40 + 52, 1, 11, 0),  # padded to four bytes
     ]
     assert entries["intended_ns"].tolist() == [before, 0]
     assert set(entries["portid"].tolist()) == {sock.portid}
@@ -214,7 +216,7 @@ def test_a_receiver_may_wait_in_epoll(logged: Callable[[], np.ndarray[Any, Any]]
     assert set(entries["portid"].tolist()) == {portid}
     assert rows(entries, "kind", "type", "size", "token", "errno")[:2] == [
         (0, 0x10, 164, 0, 0),
-        (1, 0x20, 132, 0, 0),
+        (1, 0x20, 16 + 40 + 100, 0, 0),
     ]
     assert rows(entries, "kind", "type", "size", "token", "errno")[46:] == [
         (0, 0x10, 64, 99, 0),
@@ -222,6 +224,25 @@ def test_a_receiver_may_wait_in_epoll(logged: Callable[[], np.ndarray[Any, Any]]
     ]
     assert (entries["seq"][0::2] == entries["seq"][1::2]).all()
     assert (entries["begin_ns"][1::2] >= entries["end_ns"][0::2]).all()
+
+
+def test_the_clients_tell_what_was_waited(sock: MsgchanSocket, client: SockoptClient) -> None:
+    sock.request(Op.ECHO, handler_delay_ns=1_000, reply_delay_ns=2_000, ack=True)
+    handler, reply, copy = sock.waited
+    assert handler >= 1_000
+    assert reply >= 2_000
+    assert copy == 0
+    with EpollMsgchanSocket() as waiting:
+        waiting.request(Op.ECHO, reply_delay_ns=3_000)
+        assert waiting.waited.handler_ns == 0
+        assert waiting.waited.reply_ns >= 3_000
+    client.get(Op.ECHO, handler_delay_ns=1_000, copy_delay_ns=2_000)
+    handler, reply, copy = client.waited
+    assert handler >= 1_000
+    assert reply == 0
+    assert copy >= 2_000
+    client.get(Op.SOURCE, reply_size=100)
+    assert client.waited == (0, 0, 0)
 
 
 # Socket options
@@ -245,15 +266,15 @@ def test_each_call_is_one_entry(
         client.set(Op.SINK, token=7, error=errno.EBUSY)
     assert rows(logged(), "channel", "kind", "type", "size", "token", "errno") == [
         (1, 2, 10129, 148, 3, 0),
-        (2, 2, 10129, 16 + 1009, 4, 0),
-        (2, 2, 10129, 16, 5, 0),
+        (2, 2, 10129, 40 + 1009, 4, 0),
+        (2, 2, 10129, 40, 5, 0),
         (2, 2, 10129, 48, 6, errno.EBUSY),
         (1, 2, 10129, 48, 7, errno.EBUSY),
     ]
 
 
 def test_a_reply_is_cut_to_the_room(client: SockoptClient) -> None:
-    assert client.get(Op.SOURCE, token=1, reply_size=100, room=48) == wire.source_payload(1, 32)
+    assert client.get(Op.SOURCE, token=1, reply_size=100, room=48) == wire.source_payload(1, 8)
 
 
 def test_plain_text_by_socket_option(
@@ -332,6 +353,17 @@ def test_ports_are_counted_apart() -> None:
     assert grown == [0, 1, 2, 3, 4]
     for sock in opened:
         sock.close()
+
+
+def test_the_port_table_is_read_to_its_end() -> None:
+    """More than a page of it, and what is counted at no port id of its own: all that was asked."""
+    command = [compiled("many_ports"), "7000000", "5000", "close"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    ports = read_ports()
+    assert len(ports) == 4096 + 1
+    assert ports[7_000_000 + 4999]["requests"] == 1
+    counted = sum(counters["requests"] for counters in ports.values())
+    assert counted == read_counters()["netlink"]["requests"]
 
 
 def test_reading_counters_counts_and_logs_nothing(

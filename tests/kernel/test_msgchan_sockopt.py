@@ -104,6 +104,28 @@ def test_copy_delay(sock: socket.socket) -> None:
     assert time.monotonic_ns() - start >= 7_000_000
 
 
+@pytest.mark.parametrize("delays", [(0, 0, 0), (1, 0, 0), (0, 0, 1), (3_000_000, 0, 2_000_000)])
+def test_a_get_tells_what_was_waited(sock: socket.socket, delays: tuple[int, int, int]) -> None:
+    before = raw.stats()[raw.GETSOCKOPT]
+    start = time.monotonic_ns()
+    reply = raw.getsockopt(sock, raw.SOCKOPT + 1, raw.request(raw.SINK, delays=delays))
+    took = time.monotonic_ns() - start
+    waited, _ = raw.answer(reply, raw.SINK)
+    for asked, told in zip(delays, waited, strict=True):
+        assert asked <= told <= took
+        assert (told > 0) == (asked > 0)
+    assert (raw.stats()[raw.GETSOCKOPT] - before).waited_ns == sum(waited)
+
+
+def test_what_sets_waited_is_counted(sock: socket.socket) -> None:
+    before = raw.stats()[raw.SETSOCKOPT]
+    start = time.monotonic_ns()
+    for _ in range(23):
+        sock.setsockopt(0, raw.SOCKOPT + 1, raw.request(raw.SINK, delays=(10_000, 0, 0)))
+    took = time.monotonic_ns() - start
+    assert 23 * 10_000 <= (raw.stats()[raw.SETSOCKOPT] - before).waited_ns <= took
+
+
 def test_short_requests(sock: socket.socket) -> None:
     whole = raw.request(raw.ECHO)
     for size in range(len(whole)):
@@ -153,7 +175,7 @@ def test_counters_are_exact(sock: socket.socket) -> None:
         replies=2 * 251,
         copies=2 * 251,
         request_bytes=251 * (64 + 100 + 10),
-        reply_bytes=251 * (24 + 16 + 7),
+        reply_bytes=251 * (24 + 40 + 7),
         errors=251,
     )
 
@@ -167,4 +189,4 @@ def test_stats_by_getsockopt(sock: socket.socket) -> None:
 def test_ports_by_getsockopt(sock: socket.socket) -> None:
     by_netlink = raw.ports()
     rows = raw.PORT.iter_unpack(raw.get(sock, raw.PORTS, reply_size=raw.PAYLOAD_MAX))
-    assert {row[0]: raw.Counters(*row[2:]) for row in rows}.items() <= by_netlink.items()
+    assert {row[0]: raw.Counters(*row[3:]) for row in rows}.items() <= by_netlink.items()

@@ -73,7 +73,7 @@ def test_a_netlink_request_tells_its_stages() -> None:
     assert heard.of(os.getpid()) == [
         ("request_received", {**who, "type": raw.REQUEST_TYPE, "size": 16 + 48 + 3, **here()}),
         ("handler_done", {**who, "error": 0}),
-        ("reply_sent", {**who, "size": 40, "ret": 40, **here()}),
+        ("reply_sent", {**who, "size": 64, "ret": 64, **here()}),
     ]
 
 
@@ -87,13 +87,14 @@ def sock_id(heard: Listener) -> int:
 
 def test_a_getsockopt_tells_its_stages() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, listening(*STAGES) as heard:
-        raw.getsockopt(sock, raw.SOCKOPT + 1, raw.request(raw.SOURCE, reply_size=9, token=5))
+        request = raw.request(raw.SOURCE, reply_size=9, token=5)
+        raw.getsockopt(sock, raw.SOCKOPT + 1, request, 100)
     who = {"token": 5, "channel": raw.GETSOCKOPT, "portid": 0, "seq": 0}
     assert heard.of(os.getpid()) == [
-        ("request_received", {**who, "type": raw.SOCKOPT + 1, "size": 48, **here()}),
+        ("request_received", {**who, "type": raw.SOCKOPT + 1, "size": 100, **here()}),
         ("handler_done", {**who, "error": 0}),
-        ("copy_begin", {"token": 5, "size": 25}),
-        ("copy_end", {"token": 5, "size": 25, "left": 0}),
+        ("copy_begin", {"token": 5, "size": 49}),
+        ("copy_end", {"token": 5, "size": 49, "left": 0}),
     ]
 
 
@@ -167,7 +168,7 @@ def relay_filter(*tgids: int) -> Iterator[None]:
 
 def gets_of(heard: Listener, pid: int) -> list[dict[str, int]]:
     """The copies that get_some() made: by their size, which nothing else has."""
-    return [fields for _, fields in heard.of(pid) if fields["size"] == 16 + 1009]
+    return [fields for _, fields in heard.of(pid) if fields["size"] == raw.REPLY.size + 1009]
 
 
 def get_some(count: int) -> None:

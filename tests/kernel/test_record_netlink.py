@@ -36,8 +36,8 @@ def test_echo_is_split_into_every_stage(recorder: Recorder) -> None:
     assert rows["match"].eq("exact").all()
     assert rows["token"].tolist() == [1000 + i for i in range(COUNT)]
     assert rows["request_bytes"].eq(16 + 48 + 64).all()
-    assert rows["reply_bytes"].eq(16 + 16 + 64).all()
-    assert rows["copied_bytes"].eq(16 + 16 + 64).all()
+    assert rows["reply_bytes"].eq(16 + 40 + 64).all()
+    assert rows["copied_bytes"].eq(16 + 40 + 64).all()
     stages = [
         "encode",
         "send_entry",
@@ -116,7 +116,7 @@ def test_several_requests_in_one_buffer(recorder: Recorder) -> None:
     assert rows["token"].tolist() == [50, 51, 52, 53, 54]
     assert rows["status"].eq("ok").all()
     # A reply is padded to whole words.
-    assert rows["reply_bytes"].tolist() == [32, 36, 36, 36, 36]
+    assert rows["reply_bytes"].tolist() == [56, 60, 60, 60, 60]
 
 
 def test_equal_sequence_numbers_on_two_sockets(recorder: Recorder) -> None:

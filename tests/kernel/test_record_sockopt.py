@@ -59,8 +59,8 @@ def test_set_and_get_are_split_into_every_stage(recorder: Recorder) -> None:
     assert rows[stages].notna().all(axis=None)
     assert sets["copy_ns"].isna().all()
     assert gets["copy_ns"].notna().all()
-    assert gets["copied_bytes"].tolist() == [16 + 200] * COUNT + [24]
-    assert gets["reply_bytes"].tolist() == [16 + 200] * COUNT + [24]
+    assert gets["copied_bytes"].tolist() == [40 + 200] * COUNT + [24]
+    assert gets["reply_bytes"].tolist() == [40 + 200] * COUNT + [24]
     assert sets["request_bytes"].tolist() == [48 + 32] * COUNT + [5]
     assert rows["optname"].value_counts().to_dict() == {10129: 2 * COUNT, 10128: 2}
 

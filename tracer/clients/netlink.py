@@ -30,7 +30,7 @@ from tracer.clients.sends import (
     KIND_SEND,
     SendLog,
 )
-from tracer.clients.wire import Op
+from tracer.clients.wire import Op, Waited
 
 DEADLINE_S = 10.0
 """How long a receive waits unless told otherwise."""
@@ -91,13 +91,18 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One received message; ``error`` is a positive errno, 0 for an ack."""
+    """One received message; ``error`` is a positive errno, 0 for an ack.
+
+    What was waited (ns, see :class:`tracer.clients.wire.Waited`) a structured reply tells only.
+    """
 
     type: int
     seq: int
     token: int
     payload: bytes
     error: int
+    handler_waited_ns: int = 0
+    reply_waited_ns: int = 0
 
 
 class _NoTransport(AsyncNetlinkSocket):  # type: ignore[misc]
@@ -218,11 +223,12 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
             return Reply(type_, seq, token, b"", errno.EMSGSIZE)
         if type_ == NLMSG_ERROR:
             return Reply(type_, seq, token, b"", -_ERROR.unpack_from(self._in, _HEAD)[0])
-        start = _HEAD
+        start, in_handler, in_reply = _HEAD, 0, 0
         if type_ in _REPLY_TYPES and length >= _HEAD + wire.REPLY.size:
-            token, _, _ = wire.REPLY.unpack_from(self._in, _HEAD)
+            token, _, _, in_handler, in_reply, _ = wire.REPLY.unpack_from(self._in, _HEAD)
             start += wire.REPLY.size
-        return Reply(type_, seq, token, bytes(memoryview(self._in)[start:length]), 0)
+        payload = bytes(memoryview(self._in)[start:length])
+        return Reply(type_, seq, token, payload, 0, in_handler, in_reply)
 
     def _log_receive(
         self, begin: int, token: int, seq: int, size: int, type_: int, error: int
@@ -248,6 +254,13 @@ class MsgchanSocket(DirectSocket):
                          portid, first_seq)  # fmt: skip
         self.strays = 0
         """Messages that `request` received and that answered something else."""
+        self._replied: Reply | None = None
+
+    @property
+    def waited(self) -> Waited:
+        """What the module waited for the last request that was answered by a reply."""
+        last = self._replied
+        return Waited(last.handler_waited_ns, last.reply_waited_ns) if last else Waited()
 
     def request(
         self,
@@ -285,7 +298,7 @@ class MsgchanSocket(DirectSocket):
                 raise OSError(reply.error, os.strerror(reply.error))
             if reply.type == NLMSG_ERROR:
                 return payload
-            payload = reply.payload
+            payload, self._replied = reply.payload, reply
             if not asked.ack:
                 return payload
 
@@ -372,10 +385,11 @@ class EpollMsgchanSocket(NetlinkSocket):  # type: ignore[misc]
     """Structured requests through pyroute2's own send and receive: it waits in epoll.
 
     For one thread. The log's receive begins where the send ended, because
-    pyroute2 starts to wait then.
+    pyroute2 starts to wait then. ``waited`` is of the last request that was answered.
     """
 
     async_class = AsyncMsgchanSocket
+    waited = Waited()
 
     def __init__(self, portid: int = 0, proto: int | None = None) -> None:
         self.proto = wire.parameters().netlink_proto if proto is None else proto
@@ -412,6 +426,7 @@ class EpollMsgchanSocket(NetlinkSocket):  # type: ignore[misc]
         header = reply["header"]
         size = (header["length"] + 3) & ~3
         self._log_receive(token, header["sequence_number"], size, header["type"], 0)
+        self.waited = Waited(reply["handler_waited_ns"], reply["reply_waited_ns"])
         return bytes(reply["payload"])
 
     def _log_receive(self, token: int, seq: int, size: int, type_: int, error: int) -> None:

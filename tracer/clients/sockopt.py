@@ -21,10 +21,12 @@ from tracer.clients.sends import (
     KIND_CALL,
     SendLog,
 )
-from tracer.clients.wire import Op
+from tracer.clients.wire import Op, Waited
 
 _ROOM = wire.REQUEST.size + wire.PAYLOAD_MAX
 _HEAD = wire.REQUEST.size
+_REPLY_HEAD = wire.REPLY.size
+_PORT_READINGS = 5
 _now = time.monotonic_ns
 
 _getsockopt = ctypes.CDLL(None, use_errno=True).getsockopt
@@ -54,7 +56,17 @@ class SockoptClient:
         self._length = ctypes.c_uint()
         self._length_address = ctypes.addressof(self._length)
         self._address = self._pin()
+        # Bytes of a structured reply that lie in the buffer.
+        self._replied = 0
         SendLog.for_thread().follow_spool()
+
+    @property
+    def waited(self) -> Waited:
+        """What the module waited for the last call; zeros unless that was a `get` with room."""
+        if self._replied < _REPLY_HEAD:
+            return Waited()
+        _, _, _, in_handler, _, in_copy = wire.REPLY.unpack_from(self._buffer)
+        return Waited(handler_ns=in_handler, copy_ns=in_copy)
 
     def close(self) -> None:
         """Close the socket."""
@@ -103,8 +115,8 @@ class SockoptClient:
         size = self._encode(op, payload, token, reply_size, error, handler_delay_ns, copy_delay_ns)
         if room is None:
             room = max(size, wire.REPLY.size + reply_size)
-        got = self._get(begin, self._request_word, room, token, intended_ns)
-        return bytes(memoryview(self._buffer)[wire.REPLY.size : got])
+        self._replied = got = self._get(begin, self._request_word, room, token, intended_ns)
+        return bytes(memoryview(self._buffer)[_REPLY_HEAD:got])
 
     def set_text(self, text: bytes) -> None:
         """Set the plain word: the module stores and logs the text."""
@@ -134,6 +146,8 @@ class SockoptClient:
         return ctypes.addressof(self._pinned)
 
     def _reserve(self, size: int) -> None:
+        """Make room for the next call, which begins to overwrite the buffer."""
+        self._replied = 0
         if size > len(self._buffer):
             self._buffer = bytearray(size)
             self._address = self._pin()
@@ -202,18 +216,35 @@ def read_counters() -> dict[str, dict[str, int]]:
 
 
 def read_ports() -> dict[int, dict[str, int]]:
-    """The module's netlink counters by port id; neither logged nor counted."""
+    """The module's netlink counters by port id; neither logged nor counted.
+
+    At port id 0 is what it counted at no port id of its own (see kmod/msgchan.h). The counts of
+    a port that makes room move there: where that happens between two pages of the table, the
+    counts would be in both or in neither, so it is read again, a few times.
+    """
+    with SockoptClient() as client:
+        for _ in range(_PORT_READINGS):
+            found, is_steady = _read_ports(client)
+            if is_steady:
+                break
+    return found
+
+
+def _read_ports(client: SockoptClient) -> tuple[dict[int, dict[str, int]], bool]:
+    """The table, page by page; did no port make room in between?"""
     found: dict[int, dict[str, int]] = {}
     page = wire.PAYLOAD_MAX // wire.PORT.size * wire.PORT.size
-    with SockoptClient() as client:
-        while True:
-            skip = struct.pack("=I", len(found))
-            data = client.query(Op.PORTS, skip, reply_size=page)
-            rows = list(wire.PORT.iter_unpack(data))
-            for portid, _, counters in rows:
-                found[portid] = _named(wire.COUNTERS.unpack(counters))
-            if len(data) < page:
-                return found
+    gone = set()
+    last = 0
+    while True:
+        data = client.query(Op.PORTS, struct.pack("=Q", last), reply_size=page)
+        (_, _, made_room, _), *rows = entries = list(wire.PORT.iter_unpack(data))
+        gone.add(made_room)
+        for portid, _, _, counters in entries:
+            found[portid] = _named(wire.COUNTERS.unpack(counters))
+        if len(data) < page:
+            return found, len(gone) == 1
+        last = rows[-1][2]
 
 
 def _named(counters: tuple[int, ...]) -> dict[str, int]:

@@ -32,7 +32,14 @@ REQUEST_FIELDS = (
     ("reply_delay_ns", "Q"),
     ("copy_delay_ns", "Q"),
 )
-REPLY_FIELDS = (("token", "Q"), ("op", "I"), ("size", "I"))
+REPLY_FIELDS = (
+    ("token", "Q"),
+    ("op", "I"),
+    ("size", "I"),
+    ("handler_waited_ns", "Q"),
+    ("reply_waited_ns", "Q"),
+    ("copy_waited_ns", "Q"),
+)
 COUNTERS_FIELDS = (
     ("requests", "Q"),
     ("replies", "Q"),
@@ -40,8 +47,9 @@ COUNTERS_FIELDS = (
     ("request_bytes", "Q"),
     ("reply_bytes", "Q"),
     ("errors", "Q"),
+    ("waited_ns", "Q"),
 )
-PORT_FIELDS = (("portid", "I"), ("pad", "I"), ("counters", "48s"))
+PORT_FIELDS = (("portid", "I"), ("is_closed", "I"), ("serial", "Q"), ("counters", "56s"))
 ICMP_FIELDS = (("src", "4s"), ("dest", "4s"))
 
 
@@ -86,6 +94,18 @@ class Op(enum.IntEnum):
 
 CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
 """The channels in the order of the module's counters."""
+
+
+class Waited(NamedTuple):
+    """What the module's delays added to their stages, in nanoseconds, as its reply tells.
+
+    No less than was asked for, and more by up to one reading of the clock; 0 where nothing was
+    asked for, or where the channel has no such stage.
+    """
+
+    handler_ns: int = 0
+    reply_ns: int = 0
+    copy_ns: int = 0
 
 
 class Parameters(NamedTuple):

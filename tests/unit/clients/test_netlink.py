@@ -45,9 +45,9 @@ def test_both_paths_write_the_same_bytes(payload: bytes) -> None:
 
 
 def reply(op: Op, token: int, payload: bytes, seq: int = 1) -> bytes:
-    length = 32 + len(payload)
+    length = 16 + wire.REPLY.size + len(payload)
     head = wire.NLMSGHDR.pack(length, wire.TYPE_REPLY + op, 0, seq, 66)
-    return (head + wire.REPLY.pack(token, op, len(payload)) + payload).ljust(
+    return (head + wire.REPLY.pack(token, op, len(payload), 7, 9, 0) + payload).ljust(
         (length + 3) & ~3, b"\0"
     )
 
@@ -57,6 +57,7 @@ def test_pyroute2_reads_a_reply(payload: bytes) -> None:
     (message,) = MsgchanMarshal().parse(reply(Op.ECHO, 7, payload))
     assert message["payload"] == payload
     assert message["token"] == 7
+    assert (message["handler_waited_ns"], message["reply_waited_ns"]) == (7, 9)
 
 
 def decoded(data: bytes, size: int | None = None) -> tuple[object, ...]:
@@ -66,24 +67,24 @@ def decoded(data: bytes, size: int | None = None) -> tuple[object, ...]:
 
 
 def test_the_direct_path_reads_a_reply() -> None:
-    assert decoded(reply(Op.ECHO, 7, b"abc", seq=9)) == (0x20, 9, 7, b"abc", 0)
+    assert decoded(reply(Op.ECHO, 7, b"abc", seq=9)) == (0x20, 9, 7, b"abc", 0, 7, 9)
 
 
 def test_the_direct_path_reads_errors_and_acks() -> None:
     for code in (0, 95):
         data = wire.NLMSGHDR.pack(36, 2, 0x100, 9, 66) + struct.pack("=i", -code) + bytes(16)
-        assert decoded(data) == (2, 9, 5, b"", code)
+        assert decoded(data) == (2, 9, 5, b"", code, 0, 0)
 
 
 def test_the_direct_path_reads_text() -> None:
     data = wire.NLMSGHDR.pack(27, 30, 0, 0, 66) + b"hello users\0"
-    assert decoded(data) == (30, 0, 5, b"hello users", 0)
+    assert decoded(data) == (30, 0, 5, b"hello users", 0, 0, 0)
 
 
 def test_a_message_that_did_not_fit_is_an_error() -> None:
-    assert decoded(reply(Op.ECHO, 7, b"abc"), size=1000) == (0x20, 1, 5, b"", 90)
+    assert decoded(reply(Op.ECHO, 7, b"abc"), size=1000) == (0x20, 1, 5, b"", 90, 0, 0)
 
 
 def test_a_reply_too_short_for_its_struct_is_no_reply() -> None:
     data = wire.NLMSGHDR.pack(20, wire.TYPE_REPLY, 0, 1, 66) + b"abcd" + bytes(28)
-    assert decoded(data) == (0x20, 1, 5, b"abcd", 0)
+    assert decoded(data) == (0x20, 1, 5, b"abcd", 0, 0, 0)
