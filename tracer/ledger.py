@@ -226,7 +226,9 @@ def _module_ports(
     """Requests by port id; the module's table is that of the recorder's network namespace.
 
     A process that ran before it was traced sent some unseen: at most what the probes counted
-    of processes not traced.
+    of processes not traced. What the module counts at no port id of its own (requests without
+    the right to ask, ports that made room for others) it counts at port id 0: from there comes
+    what a port lacks, as far as it goes.
     """
     unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
     proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto", 30))
@@ -236,10 +238,13 @@ def _module_ports(
         & (exchanges["netns"] == meta.get("netns", -1))
         & (exchanges["status"] != "unmatched_user")
     ]
-    counted = seen = cut = 0
+    counted = seen = folded = cut = 0
+    others = max(0, _delta(before["ports"], after["ports"], "0", "requests"))
     wrong = []
     for portid, number in here["portid"].value_counts().items():
         delta = _delta(before["ports"], after["ports"], str(portid), "requests")
+        lacking = min(max(int(number) - delta, 0), others - folded)
+        folded, delta = folded + lacking, delta + lacking
         counted, seen = counted + delta, seen + int(number)
         under_way = slack.requests[proto, int(portid)]
         cut += under_way
@@ -247,13 +252,15 @@ def _module_ports(
             wrong.append(f"port {portid}: {delta} counted, {number} seen")
     if seen or counted:
         share = min(max(counted - seen, 0), unseen)
+        notes = [f"{folded} not counted by port id"] * bool(folded)
+        notes += [f"{share} before they were traced"] * bool(share)
         line = _line(
             "msgchan requests by port id",
             "module",
             counted,
             "netlink_unicast",
             seen + share,
-            "; ".join([f"{share} before they were traced"] * bool(share) + wrong),
+            "; ".join(notes + wrong),
             slack=cut,
         )
         yield replace(line, ok=line.ok and not wrong)

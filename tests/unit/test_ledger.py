@@ -444,6 +444,42 @@ def test_a_port_that_the_module_never_heard_of() -> None:
     assert told.note == "port 7: 0 counted, 2 seen"
 
 
+@pytest.mark.parametrize(("others", "ok"), [(2, False), (3, True), (300, True)])
+def test_what_was_not_counted_by_port_is_made_up_for_as_far_as_it_goes(
+    others: int, ok: bool
+) -> None:
+    """Port 5 had no right to ask; port 6 made room, and came back with a new account."""
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [5, 5, 6]}
+    )
+    before = {"ports": {"0": {"requests": 7}}}
+    after = {"ports": {"0": {"requests": 7 + others}}}
+    (told,) = ledger._module_ports({"netns": 1}, before, after, exchanges, Slack())
+    assert (told.count, told.other, told.ok) == (min(others, 3), 3, ok)
+    assert told.note.startswith(f"{min(others, 3)} not counted by port id")
+    assert ("port 6: 0 counted, 1 seen" in told.note) != ok
+
+
+def test_a_port_that_made_room_and_came_back() -> None:
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [5] * 8}
+    )
+    before = {"ports": {"0": {"requests": 0}, "5": {"requests": 100}}}
+    after = {"ports": {"0": {"requests": 105}, "5": {"requests": 3}}}
+    (told,) = ledger._module_ports({"netns": 1}, before, after, exchanges, Slack())
+    assert (told.count, told.other, told.ok) == (8, 8, True)
+
+
+def test_what_others_sent_without_a_right_does_not_hide_what_a_port_has_too_much() -> None:
+    exchanges = pd.DataFrame(
+        {"channel": "netlink", "proto": 30, "netns": 1, "status": "ok", "portid": [5]}
+    )
+    after = {"ports": {"0": {"requests": 9}, "5": {"requests": 2}}}
+    none: dict[str, Any] = {"ports": {}}
+    (told,) = ledger._module_ports({"netns": 1}, none, after, exchanges, Slack())
+    assert (told.count, told.other, told.ok) == (2, 1, False)
+
+
 def test_a_module_with_protocols_of_its_own() -> None:
     """What is on its protocols counts, what is on the usual ones is another's."""
     parameters = {"netlink_proto": 25, "icmp_proto": 26}

@@ -45,7 +45,7 @@ FRAGMENTS = (
     "module.c",
 )
 MAX_THREADS = 8192
-MAX_PORTS = 4096
+MAX_PORTS = 16384
 #: Instances of a kretprobe on a call that never blocks: one per CPU would do
 #: without preemption. The kernel's limit is 4096 (KRETPROBE_MAXACTIVE_MAX).
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
