@@ -23,7 +23,7 @@ from tracer.clients import wire
 from tracer.clients.icmp import IcmpListener, Pinger
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
-from tracer.clients.wire import Op
+from tracer.clients.wire import Op, Waited
 from tracer.errors import TracerError
 
 CHANNELS = ("netlink", "sockopt", "icmp")
@@ -35,6 +35,8 @@ PING_MAX = 65507
 """Payload bytes of the largest ping."""
 
 _SLOTS = ("netlink", "setsockopt", "getsockopt", "icmp")
+#: The delays of which a channel's reply tells how long they were; a set has no reply.
+_TOLD = {"netlink": ("handler", "reply"), "getsockopt": ("handler", "copy")}
 # What a request is refused for will not mend itself by asking again.
 _HOPELESS = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}
 _NOTIFICATION_DEADLINE_S = 5.0
@@ -112,11 +114,23 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What the module waited in one stage, over the answered requests; in nanoseconds."""
+
+    stage: str
+    asked_ns: int
+    p50_ns: int
+    min_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one channel's requests; times in nanoseconds, as the user side saw them.
 
     ``late_p99_ns`` is how late paced requests began after their intended
-    times, which the latencies do not contain; 0 without pacing.
+    times, which the latencies do not contain; 0 without pacing. ``waits`` are the delays
+    that the module's replies tell, asked for or not.
     """
 
     channel: str
@@ -129,6 +143,7 @@ class Outcome:
     max_ns: int
     late_p99_ns: int
     first_error: str
+    waits: tuple[Wait, ...] = ()
 
 
 def token(seed: int, channel: str, thread: int, index: int) -> int:
@@ -188,14 +203,20 @@ class _Tally:
         self.channel = channel
         self.latency = array("q", bytes(8 * count))
         self.lateness = array("q", bytes(8 * count))
+        self.waited = {stage: array("q", bytes(8 * count)) for stage in _TOLD.get(channel, ())}
         self.done = self.errors = self.mismatches = 0
         self.first_error = ""
 
-    def answered(self, begin: int, intended: int, as_expected: bool) -> None:
-        self.latency[self.done] = _now() - begin
+    def answered(self, begin: int, end: int, intended: int, as_expected: bool) -> None:
+        self.latency[self.done] = end - begin
         self.lateness[self.done] = begin - intended if intended else 0
         self.done += 1
         self.mismatches += not as_expected
+
+    def waits(self, waited: Waited) -> None:
+        """Note what the reply of the last answered request told."""
+        for stage, told in self.waited.items():
+            told[self.done - 1] = getattr(waited, f"{stage}_ns")
 
     def failed(self, error: OSError) -> None:
         """Count an error; raise one that every further request would meet."""
@@ -270,7 +291,8 @@ class _Worker(ABC):
         except OSError as error:
             tally.failed(error)
         else:
-            tally.answered(begin, intended, as_expected)
+            tally.answered(begin, _now(), intended, as_expected)
+            tally.waits(self.waited())
 
     @abstractmethod
     def open(self) -> None:
@@ -279,6 +301,10 @@ class _Worker(ABC):
     @abstractmethod
     def send(self, kind: str, number: int, payload: bytes, expected: bytes, intended: int) -> bool:
         """One request; is its answer the expected one?"""
+
+    def waited(self) -> Waited:
+        """What the module told of its waits for the last request."""
+        return Waited()
 
     @abstractmethod
     def finish(self) -> None:
@@ -307,6 +333,9 @@ class _NetlinkWorker(_Worker):
             intended_ns=intended,
         )
         return reply == expected
+
+    def waited(self) -> Waited:
+        return self._socket.waited
 
     def finish(self) -> None:
         """A sink is answered only when it failed."""
@@ -345,6 +374,9 @@ class _SockoptWorker(_Worker):
             intended_ns=intended,
         )
         return reply == expected
+
+    def waited(self) -> Waited:
+        return self._client.waited
 
     def finish(self) -> None:
         """Nothing: a call is complete when it returns."""
@@ -400,6 +432,7 @@ class _Team:
 
     def __init__(self, channel: str, workload: Workload) -> None:
         self._channel = channel
+        self._load = workload
         self._workers = [_WORKERS[channel](workload, n) for n in range(workload.threads)]
         self._barrier = threading.Barrier(workload.threads)
         self._is_stopping = False
@@ -455,7 +488,22 @@ class _Team:
             max_ns=largest,
             late_p99_ns=_quantiles(lateness)[1],
             first_error=next((t.first_error for t in tallies if t.first_error), ""),
+            waits=self._waits(kind, tallies),
         )
+
+    def _waits(self, kind: str, tallies: list[_Tally]) -> tuple[Wait, ...]:
+        """What the module waited for the requests that were answered by a reply."""
+        if kind == "netlink" and self._load.op == "sink":
+            return ()
+        found = []
+        for stage in _TOLD.get(kind, ()):
+            told = [np.array(t.waited[stage][: t.done], np.int64) for t in tallies]
+            waited = np.concatenate(told)
+            if len(waited):
+                p50, _, largest = _quantiles(waited)
+                asked = getattr(self._load, f"{stage}_delay_ns")
+                found.append(Wait(stage, asked, p50, int(waited.min()), largest))
+        return tuple(found)
 
 
 def _quantiles(values: np.ndarray) -> tuple[int, int, int]:

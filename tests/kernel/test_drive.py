@@ -77,6 +77,21 @@ def test_delays_are_in_the_latencies() -> None:
     assert p50["getsockopt"] >= 5_000_000
 
 
+def test_what_was_really_waited_is_told() -> None:
+    load = Workload(("netlink", "sockopt"), 23, handler_delay_ns=10_000, reply_delay_ns=1)
+    told = {o.channel: {wait.stage: wait for wait in o.waits} for o in drive(load)}
+    assert {channel: list(waits) for channel, waits in told.items()} == {
+        "netlink": ["handler", "reply"],
+        "setsockopt": [],
+        "getsockopt": ["handler", "copy"],
+    }
+    for wait in (told["netlink"]["handler"], told["getsockopt"]["handler"]):
+        assert wait.asked_ns == 10_000 <= wait.min_ns <= wait.p50_ns <= wait.max_ns
+    assert told["netlink"]["reply"].min_ns >= 1
+    copy = told["getsockopt"]["copy"]
+    assert (copy.asked_ns, copy.p50_ns, copy.min_ns, copy.max_ns) == (0, 0, 0, 0)
+
+
 def test_intended_times_are_logged_and_lateness_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

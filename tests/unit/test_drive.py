@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 from tracer.cli import drive as cli
 from tracer.cli import main
 from tracer.clients import wire
-from tracer.drive import Outcome, Workload, token
+from tracer.drive import Outcome, Wait, Workload, token
 from tracer.errors import TracerError
 
 
@@ -113,9 +115,28 @@ def test_the_table_fits_80_columns(monkeypatch: pytest.MonkeyPatch, options: lis
     assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 92
 
 
-def test_a_failed_request_or_a_wrong_reply_is_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
+def test_what_was_really_waited_is_told_beside_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = (Wait("handler", 50_000, 50_041, 50_007, 12_345_678), Wait("copy", 0, 0, 0, 0))
+    waited = dataclasses.replace(OUTCOME, waits=waits)
+    monkeypatch.setattr(cli, "drive", lambda workload: [waited])
+    printed = CliRunner().invoke(main, ["drive"]).stdout
+    rows = [line.split() for line in printed.splitlines()[-2:]]
+    assert rows[0] == ["channel", "delay", "asked", "ns", "waited", "p50", "ns",
+                       "min", "ns", "max", "ns"]  # fmt: skip
+    assert rows[1] == ["getsockopt", "handler", "50,000", "50,041", "50,007", "12,345,678"]
+    (told,) = json.loads(CliRunner().invoke(main, ["drive", "--json"]).stdout)
+    assert told["waits"] == [dataclasses.asdict(wait) for wait in waits]
 
+
+def test_without_a_delay_nothing_is_said_of_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = dataclasses.replace(OUTCOME, waits=(Wait("handler", 0, 0, 0, 0),))
+    monkeypatch.setattr(cli, "drive", lambda workload: [idle])
+    assert "delay" not in CliRunner().invoke(main, ["drive"]).stdout
+
+
+def test_a_failed_request_or_a_wrong_reply_is_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = dataclasses.replace(OUTCOME, errors=1, first_error="[Errno 110] no message")
     monkeypatch.setattr(cli, "drive", lambda workload: [failed])
     done = CliRunner().invoke(main, ["drive"])

@@ -98,7 +98,9 @@ def command(
     Needs root and msgchan loaded, as in 'tracer lab'. Every reply is compared with
     what the seed makes of it; the column 'wrong' counts those that differ. The
     latencies shown are those of the calls; with --rate, how late calls began is a
-    column of its own. Exit status 1 when a request failed or a reply was wrong.
+    column of its own. With a delay a second table shows what the module really waited,
+    as its replies tell (a set has none, nor has a sink over netlink). Exit status 1 when
+    a request failed or a reply was wrong.
 
     \b
     Example:
@@ -148,6 +150,24 @@ def _print(outcomes: list[Outcome], is_paced: bool) -> None:
     if not console.is_terminal:
         console.width = 100
     console.print(table)
+    _print_waits(console, outcomes)
     for outcome in outcomes:
         if outcome.first_error:
             click.echo(f"{outcome.channel}: first error: {outcome.first_error}")
+
+
+def _print_waits(console: Console, outcomes: list[Outcome]) -> None:
+    """What the module really waited, for the delays that were asked for."""
+    asked = [(o.channel, wait) for o in outcomes for wait in o.waits if wait.asked_ns]
+    if not asked:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("channel", no_wrap=True)
+    table.add_column("delay", no_wrap=True)
+    for name in ("asked ns", "waited p50 ns", "min ns", "max ns"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for channel, wait in asked:
+        times = (wait.asked_ns, wait.p50_ns, wait.min_ns, wait.max_ns)
+        table.add_row(channel, wait.stage, *(f"{ns:,}" for ns in times))
+    console.print()
+    console.print(table)
