@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Record many runs of one workload in the guest, some with a delay that the module injects.
 
-    tracer lab -- python tests/rates/record.py DIR --rounds 20 --side same=1,1,1 \
-        --side handler=100,1,1
+    tracer lab -- python tests/rates/record.py DIR --rounds 20 --side same=0,0,0 \
+        --side handler=100,0,0
 
 Each round records the first side, then one of the others in turn, into
-``DIR/<round>-<side>``. A side is NAME=HANDLER,REPLY,COPY: the delays in ns. With 0 the module
-skips its waiting; with 1 it asks the clock once, and every further turn of its loop adds the
-cost of asking again. So sides that differ by one delay run the same code.
+``DIR/<round>-<side>``. A side is NAME=HANDLER,REPLY,COPY: the delays in ns. The module reads its
+clock once whatever was asked for, and once more for every turn of its loop, until that has passed.
 """
 
 from __future__ import annotations
