@@ -199,11 +199,11 @@ copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
         line
             What was counted.
         witness, count
-            Who counted it, and how many.
+            Who counted it, and how many; NA: unknown, for want of a witness.
         against, other
             Who else did, and how many.
         difference
-            ``count - other``.
+            ``count - other``; NA with ``count``.
         ok
             Whether that is as it should be.
         note

@@ -2,7 +2,8 @@
 """The balance of a recording: what one witness counted against what another did.
 
 Every line compares two independent counts of the same thing. A recording is
-trusted when every line is ``ok``.
+trusted when every line is ``ok``. A count that a missing witness would have told is NA, and
+its line is not ``ok``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tracer.correlate.exchanges import Correlation
 from tracer.correlate.netlink import Reads
 from tracer.correlate.user import CALL, RECEIVE, SEND
 from tracer.event import CODE, POINTS
+from tracer.recording.witnesses import LogCount, lacking, seal, watched, whole
 from tracer.slack import MODULE_CHANNELS, Slack, slack_of
 
 COLUMNS = ("line", "witness", "count", "against", "other", "difference", "ok", "note")
@@ -30,10 +32,10 @@ class Line:
 
     line: str
     witness: str
-    count: int
+    count: int | None
     against: str
     other: int
-    difference: int
+    difference: int | None
     ok: bool
     note: str = ""
 
@@ -52,19 +54,25 @@ def balance(
     note says what else there is to know, such as traffic of processes not traced.
     """
     exchanges = correlation.exchanges
+    gaps = lacking(meta)
+    written = meta
+    meta = whole(meta, gaps)
     slack = slack_of(meta, events, sends, correlation)
     lines = [
         *_records(meta, events, tasks),
-        *_losses(meta),
+        *_losses(meta, gaps),
+        *_entries(meta, sends),
         *_logged(sends, exchanges, correlation, slack),
         *_module(meta, events, exchanges, slack),
         *_readers(events, correlation.reads),
         *_joins(exchanges, correlation, slack),
         *_open(meta),
+        *_presence(written, gaps),
         _none("segments lost", "disk", len(damage), "; ".join(damage)),
         *_unwatched(meta, exchanges),
     ]
-    return pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
+    table = pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(("count", "other", "difference"), "Int64"))
 
 
 def _line(
@@ -90,13 +98,36 @@ def _none(line: str, witness: str, count: int, note: str = "") -> Line:
     return _line(line, witness, count, "none expected", 0, note)
 
 
+def _unknown(meta: dict[str, Any], line: str, witness: str, against: str, other: int) -> Line:
+    """A comparison that a missing witness leaves open."""
+    closed = "meta.json lacks it" if meta["clean"] else "the recording was not closed"
+    return Line(line, witness, None, against, other, None, False, f"unknown: {closed}")
+
+
+def _presence(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
+    """Whether all is there that must be, given the plan, and as it was written."""
+    told = gaps if len(gaps) < 6 else [*gaps[:5], f"{len(gaps) - 5} more"]
+    if gaps and not meta["clean"]:
+        told = [*told, "the recording was not closed"]
+    yield _none("witnesses missing", "meta.json", len(gaps), ", ".join(told))
+    if meta.get("seal"):
+        altered = meta["seal"] != seal(meta)
+        note = "it was changed after it was written" if altered else ""
+        yield _none("meta.json altered", "seal", int(altered), note)
+    if (meta.get("clock") or {}).get("deterministic"):
+        # Of several processors each would count by itself.
+        cpus = int(meta.get("cpus") or 0)
+        yield _line("processors", "recorder", cpus, "clock that counts instructions", 1)
+
+
 def _records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) -> Iterator[Line]:
     """Records by point: counted by the probe when it wrote one, and found here.
 
     The sum of their times is compared as well (modulo 2**64), so that a record that
     was moved in time is found out.
     """
-    accounts = meta.get("accounts", {})
+    accounts = meta["accounts"]
+    planned = watched(meta) | {"task"}
     points = events["point"].astype("category").cat
     code = np.array([CODE[str(name)] for name in points.categories] or [0])[points.codes]
     times = events["start_ns"].to_numpy().astype(np.uint64) + events["end_ns"].to_numpy().astype(
@@ -108,35 +139,74 @@ def _records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) ->
         else:
             here = code == number
             found, total = int(here.sum()), int(times[here].sum(dtype=np.uint64))
-        account = accounts.get(point, {"emitted": 0, "time_sum": 0})
+        account = accounts.get(point)
+        if account is None:
+            if found:
+                yield _unknown(meta, f"records of {point}", "probe", "recording", found)
+            continue
         if not found and not account["emitted"]:
             continue
         shift = (total - account["time_sum"] + 2**63) % 2**64 - 2**63
+        wrong = [f"times differ by {shift} ns in sum"] * bool(shift)
+        wrong += ["the plan does not watch it"] * (point not in planned)
         line = _line(
             f"records of {point}",
             "probe",
             account["emitted"],
             "recording",
             found,
-            f"times differ by {shift} ns in sum" if shift else "",
+            "; ".join(wrong),
         )
-        yield replace(line, ok=line.ok and shift == 0)
+        yield replace(line, ok=line.ok and not wrong)
 
 
-def _losses(meta: dict[str, Any]) -> Iterator[Line]:
-    accounts = meta.get("accounts", {})
+def _losses(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
+    accounts = meta["accounts"]
+    unknown = any(gap.split(".")[0] == "accounts" for gap in gaps)
     for name, key, hint in (
         ("ring full", "lost", "use a larger --ring-size"),
         ("returns missed", "missed", "kretprobes without a free instance, or nested too deep"),
     ):
         at = [f"{point} {a[key]}" for point, a in accounts.items() if a[key]]
         total = sum(a[key] for a in accounts.values())
-        yield _none(name, "probes", total, f"{', '.join(at)}; {hint}" if at else "")
-    odd = meta.get("not_understood") or {"count": 0, "first": ""}
-    yield _none("records not understood", "ring", int(odd["count"]), str(odd["first"]))
-    losses = meta.get("losses", {})
-    yield _none("recursion misses", "kernel", losses.get("recursion_misses", 0))
-    yield _none("kprobe misses", "kernel", losses.get("kprobe_misses", 0))
+        if unknown:
+            yield _unknown(meta, name, "probes", "none expected", 0)
+        else:
+            yield _none(name, "probes", total, f"{', '.join(at)}; {hint}" if at else "")
+    odd = meta.get("not_understood")
+    if odd is None and meta["schema"] >= 2:
+        yield _unknown(meta, "records not understood", "ring", "none expected", 0)
+    else:
+        odd = odd or {"count": 0, "first": ""}
+        yield _none("records not understood", "ring", odd["count"], odd["first"])
+    for name, key in (("recursion misses", "recursion_misses"), ("kprobe misses", "kprobe_misses")):
+        if key in meta["losses"]:
+            yield _none(name, "kernel", meta["losses"][key])
+        else:
+            yield _unknown(meta, name, "kernel", "none expected", 0)
+
+
+def _entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
+    """Entries of the user's log: counted by process when they were read, and found here."""
+    if meta["schema"] < 2:
+        return
+    name, witness = "entries of the log", "spool"
+    read = meta.get("log")
+    if read is None:
+        yield _unknown(meta, name, witness, "recording", len(sends))
+        return
+    here = LogCount()
+    here.add(sends)
+    found = here.as_dict()
+    wrong = [
+        f"process {tgid}: they differ in number or times"
+        for tgid in sorted(read.keys() | found.keys())
+        if read.get(tgid) != found.get(tgid)
+    ]
+    total = sum(process["entries"] for process in read.values())
+    if total or len(sends):
+        line = _line(name, witness, total, "recording", len(sends), "; ".join(wrong))
+        yield replace(line, ok=line.ok and not wrong)
 
 
 def _logged(
@@ -175,13 +245,15 @@ def _module(
     It counts in every network namespace by itself; the counters are those of the recorder's.
     Recordings made before the tracepoints told the namespace have 0 there.
     """
+    handlers = events[events["point"] == "msgchan_handler"]
     stats = meta.get("stats") or {}
     before, after = stats.get("before"), stats.get("after")
     if not before or not after:
+        if "msgchan_handler" in watched(meta):
+            yield _unknown(meta, "msgchan requests", "module", "handlers recorded", len(handlers))
         return
-    handlers = events[events["point"] == "msgchan_handler"]
     here = handlers["netns"].isin([0, meta.get("netns", 0)])
-    lost = meta["accounts"]["msgchan_handler"]["lost"]  # of all channels together
+    lost = _lost(meta, "msgchan_handler")  # of all channels together
     for code, channel in enumerate(MODULE_CHANNELS):
         counted = _delta(before["counters"], after["counters"], channel, "requests")
         on_channel = handlers["proto"] == code
@@ -194,7 +266,7 @@ def _module(
         share = min(lost, max(counted - recorded - low, 0))
         lost, recorded = lost - share, recorded + share
         foreign = min(max(counted - recorded, low), high)
-        moving = meta["cpus"] if high > low else 0
+        moving = int(meta.get("cpus", 0)) if high > low else 0
         yield _line(
             f"msgchan {channel} requests",
             "module",
@@ -210,6 +282,11 @@ def _module(
         )
     yield from _module_ports(meta, before, after, exchanges, slack)
     yield from _module_replies(meta, before, after, events, slack)
+
+
+def _lost(meta: dict[str, Any], point: str) -> int:
+    """Records of the point that the ring had no room for; 0 where nobody knows."""
+    return int(meta["accounts"].get(point, {}).get("lost", 0))
 
 
 def _delta(before: dict[str, Any], after: dict[str, Any], key: str, field: str) -> int:
@@ -231,7 +308,7 @@ def _module_ports(
     what a port lacks, as far as it goes.
     """
     unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
-    proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto", 30))
+    proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto") or 30)
     here = exchanges[
         (exchanges["channel"] == "netlink")
         & (exchanges["proto"] == proto)
@@ -288,12 +365,12 @@ def _module_replies(
         under_way[proto] += number
     parameters = (meta.get("module") or {}).get("parameters") or {}
     queued = events[events["point"] == "__netlink_sendskb"]
-    lost = meta["accounts"]["__netlink_sendskb"]["lost"]  # of both together
+    lost = _lost(meta, "__netlink_sendskb")  # of both together
     for channel, parameter, default in (
         ("netlink", "netlink_proto", 30),
         ("icmp", "icmp_proto", 31),
     ):
-        proto = int(parameters.get(parameter, default))
+        proto = int(parameters.get(parameter) or default)
         sent = after["late"][channel]["replies"] - before["early"][channel]["replies"]
         there = int((queued["proto"] == proto).sum())
         share = min(lost, max(sent - there, 0))
@@ -376,7 +453,7 @@ def _unwatched(meta: dict[str, Any], exchanges: pd.DataFrame) -> Iterator[Line]:
     gets = exchanges[(exchanges["channel"] == "getsockopt") & (exchanges["status"] == "ok")]
     uncopied = int(((gets["reply_bytes"] > 0) & (gets["copied_bytes"] == 0)).sum())
     if uncopied:
-        (site,) = [row["site"] for row in plan if row["point"] == "copy_to_user"] or ["plan"]
+        site = next((row["site"] for row in plan if row["point"] == "copy_to_user"), "plan")
         unseen.append(f"the copy of {uncopied} getsockopts (by {site}; --copy relay sees others')")
     yield Line(
         "not watched",

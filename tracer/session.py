@@ -29,6 +29,7 @@ from tracer.errors import TracerError
 from tracer.event import NotUnderstood
 from tracer.process import descendants, running
 from tracer.recording import SCHEMAS, RecordingWriter, sends_table
+from tracer.recording.witnesses import LogCount
 
 #: Seconds between two segments: what a kill may cost.
 SEGMENT_SECONDS = 1.0
@@ -94,6 +95,7 @@ class Session:
         # The traced program may run as anybody.
         os.chmod(self._spool.name, 0o1777)
         self._sends = SpoolReader(Path(self._spool.name))
+        self._log = LogCount()
         self._decode = Decoder()
         self._traced: list[int] = []
         self._failure: Exception | None = None
@@ -187,6 +189,7 @@ class Session:
         sends = self._sends.read()
         # Who goes on when the recording is over may log what is no part of it.
         sends = sends[sends["begin_ns"] <= self._stopped_ns]
+        self._log.add(sends)
         self._writer.append(sends=sends_table(sends))
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
@@ -217,6 +220,7 @@ class Session:
             },
             "losses": {name: value - self._losses[name] for name, value in losses.items()},
             "stats": _changed(self._before, after),
+            "log": self._log.as_dict(),
             "traced": self._traced,
             "not_understood": asdict(self._not_understood()),
             "end": end,

@@ -6,8 +6,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+import run_builder
 from documents import ROOT
 
 import tracer
@@ -33,13 +36,16 @@ def test_the_columns_of_a_frame_are_those_of_its_docstring(name: str) -> None:
     assert set(documented) == set(getattr(tracer.load(RECORDING), name).columns)
 
 
-def test_the_lines_of_the_ledger_that_a_page_explains_exist() -> None:
+def test_the_lines_of_the_ledger_that_a_page_explains_exist(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "investigate.md").read_text(encoding="utf-8")
     table = page.partition("| line that fails |")[2].partition("\n\n")[0]
     cells = [row.split("|")[1] for row in table.splitlines()[2:]]
     named = {name for cell in cells for name in re.findall("`([^`]+)`", cell)}
     assert named
-    assert named <= set(tracer.load(RECORDING).ledger["line"])
+    clock = run_builder.META["clock"] | {"deterministic": True}
+    three = run_builder.times(np.random.default_rng(1), 3)
+    today = tracer.load(run_builder.record(tmp_path / "run", three, clock=clock))
+    assert named <= {*tracer.load(RECORDING).ledger["line"], *today.ledger["line"]}
 
 
 def test_the_options_of_record_are_explained() -> None:

@@ -16,7 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from tracer.digest import Digest, quantile_lines, tails
+from tracer.event import POINTS
 from tracer.recording import SCHEMAS, RecordingWriter
+from tracer.recording.witnesses import MODULE_CHANNELS, LogCount
 
 PID, PORT, PROTO, NETNS = 100, 100, 30, 4026531840
 #: Stages of an echo and their usual times in ns, in the order of the path.
@@ -32,13 +34,17 @@ META: dict[str, Any] = {
     "machine": "x86_64",
     "started": "2026-11-21T01:00:00+00:00",
     "cpus": 1,
+    "netns": NETNS,
+    "traced": [PID],
     "clock": {"name": "CLOCK_MONOTONIC", "source": "tsc", "deterministic": False},
-    "module": {"build_id": "48c0", "parameters": {}},
+    "module": {
+        "build_id": "48c0",
+        "parameters": {"netlink_proto": str(PROTO), "icmp_proto": "31", "sockopt_base": "10128"},
+    },
     "plan": [
-        {"point": "sendto", "site": "fentry", "target": "__sys_sendto", "reason": "cheapest"},
-        {"point": "copy", "site": "fentry", "target": "skb_copy_datagram_iter", "reason": "x"},
+        {"point": point, "site": "fentry", "target": point, "reason": "cheapest"}
+        for point in POINTS[1:]
     ],
-    "losses": {},
 }
 Times = npt.NDArray[np.int64]
 
@@ -65,21 +71,41 @@ def times(
     )
 
 
-def record(directory: Path, stage_times: Times, **meta: Any) -> Path:
-    """Write the recording; ``meta`` replaces what is in :data:`META`."""
+def record(directory: Path, stage_times: Times, *, close: bool = True, **meta: Any) -> Path:
+    """Write the recording; ``meta`` replaces what is in :data:`META`, single losses too.
+
+    Without ``close`` it is left as by a recorder that was killed.
+    """
+    losses = {"recursion_misses": 0, "kprobe_misses": 0} | meta.pop("losses", {})
+    log = LogCount()
     events, sends = _rows(stage_times)
     tasks = pd.DataFrame(
         [{"start_ns": 1, "tid": PID, "tgid": PID, "ppid": 1, "netns": NETNS, "comm": "echo"}]
     )
     frames = {"events": events, "sends": sends, "tasks": tasks}
-    writer = RecordingWriter(directory, META | {"accounts": _accounts(events, tasks)} | meta)
+    log.add(sends)
+    witnesses = {
+        "accounts": _accounts(events, tasks),
+        "losses": losses,
+        "end": {
+            "interrupted_ns": None,
+            "stopping_ns": 2**62,
+            "stopped_ns": 2**62,
+            "open": [],
+            "cut": [],
+        },
+        "not_understood": {"count": 0, "first": ""},
+        "stats": {"before": _reading(7), "after": _reading(7 + len(stage_times))},
+        "log": log.as_dict(),
+    }
+    writer = RecordingWriter(directory, META | (witnesses if close else {}) | meta)
     writer.append(
         **{
             kind: pa.Table.from_pandas(_typed(kind, frame), SCHEMAS[kind], preserve_index=False)
             for kind, frame in frames.items()
         }
     )
-    writer.close({})
+    writer.close({}) if close else writer.flush()
     return directory
 
 
@@ -148,14 +174,30 @@ def _typed(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _accounts(events: pd.DataFrame, tasks: pd.DataFrame) -> dict[str, Any]:
     """What the probes would have counted and summed."""
-    accounts = {
-        str(point): {"emitted": len(rows), "lost": 0, "missed": 0,
-                     "time_sum": int((rows["start_ns"] + rows["end_ns"]).sum())}
-        for point, rows in events.groupby("point")
+    times = (events["start_ns"] + events["end_ns"]).groupby(events["point"])
+    counts, sums = times.count().to_dict(), times.sum().to_dict()
+    counts["task"], sums["task"] = len(tasks), tasks["start_ns"].sum()
+    return {
+        point: {"emitted": int(counts.get(point, 0)), "lost": 0, "missed": 0,
+                "time_sum": int(sums.get(point, 0))}
+        for point in POINTS
     }  # fmt: skip
-    accounts["task"] = {"emitted": len(tasks), "lost": 0, "missed": 0,
-                        "time_sum": int(tasks["start_ns"].sum())}  # fmt: skip
-    return accounts
+
+
+def _reading(echoes: int) -> dict[str, Any]:
+    """What the module and the probes at its tracepoints would have counted after so many."""
+    idle = dict.fromkeys(
+        ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), 0
+    )
+    busy = idle | {"requests": echoes, "replies": echoes}
+    seen = dict.fromkeys(("foreign", "replies", "foreign_replies"), 0)
+    witnessed = dict.fromkeys(MODULE_CHANNELS, seen) | {"netlink": seen | {"replies": echoes}}
+    return {
+        "early": witnessed,
+        "counters": dict.fromkeys(MODULE_CHANNELS, idle) | {"netlink": busy},
+        "ports": {str(PORT): busy},
+        "late": witnessed,
+    }
 
 
 def digests(

@@ -44,15 +44,15 @@ def test_recordings_compare(base: Any, tmp_path: Path) -> None:
         )
 
 
-OTHER_PLAN = [*META["plan"][:1], META["plan"][1] | {"site": "kprobe"}]
+OTHER_PLAN = [META["plan"][0] | {"site": "kprobe"}, *META["plan"][1:]]
+LONGER_PLAN = [*META["plan"], META["plan"][0] | {"point": "filter", "target": "netlink_insert"}]
 
 
 @pytest.mark.parametrize(
     ("meta", "name", "said"),
     [
-        ({"plan": OTHER_PLAN}, "plan",
-         "copy fentry skb_copy_datagram_iter against copy kprobe skb_copy_datagram_iter"),
-        ({"plan": META["plan"][:1]}, "plan", "skb_copy_datagram_iter against no such site"),
+        ({"plan": OTHER_PLAN}, "plan", "sendto fentry sendto against sendto kprobe sendto"),
+        ({"plan": LONGER_PLAN}, "plan", "no such site against filter fentry netlink_insert"),
         ({"kernel": "6.12"}, "kernel", "6.1.0-56-amd64 x86_64 against 6.12 x86_64"),
         ({"clock": META["clock"] | {"source": "hpet"}}, "clock", "from tsc against .* from hpet"),
         ({"clock": DETERMINISTIC}, "clock", "against .*, counts instructions"),
@@ -141,7 +141,9 @@ def test_nothing_to_compare(base: Any, tmp_path: Path, count: int) -> None:
 
 
 def test_other_hosts_and_builds_are_noted(base: Any, tmp_path: Path) -> None:
-    found = compare([base], [other(tmp_path, host="there", module={"build_id": "77"})])
+    found = compare(
+        [base], [other(tmp_path, host="there", module=META["module"] | {"build_id": "77"})]
+    )
     assert "the host differs: lab, there" in found.notes
     assert "the module build differs: 48c0, 77" in found.notes
 

@@ -143,8 +143,12 @@ def test_a_message_that_nobody_read_is_told(copy: Copy, events: pd.DataFrame) ->
 
 def test_records_of_which_no_probe_gives_account(copy: Copy) -> None:
     copy.meta(lambda meta: meta["accounts"].pop("poll"))
-    assert bad_lines(copy.load()) == ["records of poll"]
-    assert line(copy, "records of poll")["count"] == 0
+    lines = ["records of poll", "ring full", "returns missed", "witnesses missing"]
+    assert bad_lines(copy.load()) == lines
+    told = line(copy, "records of poll")
+    assert (pd.isna(told["count"]), told["other"], pd.isna(told["difference"])) == (True, 1, True)
+    assert told["note"] == "unknown: meta.json lacks it"
+    assert line(copy, "witnesses missing")["note"] == "accounts.poll"
 
 
 def test_a_full_receive_queue_is_told_but_is_no_loss_of_ours() -> None:
@@ -528,9 +532,33 @@ def test_getsockopts_whose_copy_nobody_saw_are_declared(copy: Copy, events: pd.D
 
 
 @pytest.mark.parametrize("missing", [("before", "after"), ("before",), ("after",)])
-def test_a_recording_without_the_module(copy: Copy, missing: tuple[str, ...]) -> None:
-    """Not loaded, or at one end of the recording only."""
+def test_counters_of_a_module_that_the_plan_watches(copy: Copy, missing: tuple[str, ...]) -> None:
     copy.meta(lambda meta: meta["stats"].update(dict.fromkeys(missing)))
+    assert bad_lines(copy.load()) == ["msgchan requests", "witnesses missing"]
+    told = line(copy, "msgchan requests")
+    assert (pd.isna(told["count"]), told["other"]) == (True, 71)
+    assert line(copy, "witnesses missing")["note"] == ", ".join(f"stats.{m}" for m in missing)
+
+
+def test_a_recording_without_the_module(copy: Copy, events: pd.DataFrame) -> None:
+    """Its points are absent from the plan, and nobody asks for its counters."""
+
+    def change(meta: dict[str, Any]) -> None:
+        meta["stats"].update(before=None, after=None)
+        for row in meta["plan"]:
+            if "msgchan" in row["target"]:
+                row["site"] = "absent"
+
+    copy.meta(change)
+    points = ["records of msgchan_handler", "records of msgchan_copy"]
+    assert bad_lines(copy.load()) == points
+    assert line(copy, points[0])["note"] == "the plan does not watch it"
+    copy.rows(
+        "events", lambda frame: frame[~frame["point"].isin(["msgchan_handler", "msgchan_copy"])]
+    )
+    copy.meta(lambda meta: meta["accounts"].update(
+        {point: dict.fromkeys(("emitted", "lost", "time_sum", "missed"), 0)
+         for point in ("msgchan_handler", "msgchan_copy")}))  # fmt: skip
     lines = copy.load().ledger
     assert not lines["line"].str.startswith("msgchan").any()
     assert lines["ok"].all()

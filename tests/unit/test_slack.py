@@ -49,9 +49,12 @@ def stats(requests: int, replies: int = ECHOES) -> dict[str, Any]:
     def reading(asked: int, answered: int) -> dict[str, Any]:
         seen = {name: {"foreign": 0, "replies": 0, "foreign_replies": 0} for name in CHANNELS}
         seen["netlink"]["replies"] = answered
-        counters = {name: {"requests": 0} for name in CHANNELS}
+        idle = dict.fromkeys(
+            ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), 0
+        )
+        counters = {name: dict(idle) for name in CHANNELS}
         counters["netlink"]["requests"] = asked
-        ports = {str(PORT): {"requests": asked}}
+        ports = {str(PORT): idle | {"requests": asked}}
         return {"early": seen, "late": seen, "counters": counters, "ports": ports}
 
     return {"before": reading(0, 0), "after": reading(requests, replies)}

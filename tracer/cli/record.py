@@ -173,6 +173,7 @@ def _in_two_steps(
 def _verdict(path: Path) -> int:
     """1, and a line for each loss, when the recording does not balance."""
     from tracer.frames import load
+    from tracer.report.units import count_text
 
     run = load(path)
     note(f"{len(run.events)} events, {len(run.exchanges)} exchanges")
@@ -184,7 +185,7 @@ def _verdict(path: Path) -> int:
     wrong = run.ledger[~run.ledger["ok"]]
     for line in wrong.itertuples():
         note(
-            f"does not balance: {line.line}: {line.count} by {line.witness}, "
-            f"{line.other} by {line.against}" + (f" ({line.note})" if line.note else "")
+            f"does not balance: {line.line}: {count_text(line.count)} by {line.witness}, "
+            f"{count_text(line.other)} by {line.against}" + (f" ({line.note})" if line.note else "")
         )
     return int(not wrong.empty)

@@ -134,9 +134,9 @@ def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[pd.DataFra
 
 
 def _names(blocks: list[Block], meta: dict[str, Any]) -> list[npt.NDArray[np.object_]]:
-    parameters = (meta.get("module") or {}).get("parameters", {})
-    base = int(parameters.get("sockopt_base", 10128))
-    protocols = int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))
+    parameters = (meta.get("module") or {}).get("parameters") or {}
+    base = int(parameters.get("sockopt_base") or 10128)
+    protocols = int(parameters.get("netlink_proto") or 30), int(parameters.get("icmp_proto") or 31)
     told = []
     for block in blocks:
         optname = block.column("optname")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: until the user's log was declared and ``meta.json`` sealed; still read."""
 KINDS = ("events", "sends", "tasks")
 META_NAME = "meta.json"
 
@@ -98,6 +99,13 @@ def conform(table: pa.Table, kind: str) -> pa.Table:
 def _convert(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if column.type == wanted:
         return column
+    if pa.types.is_dictionary(wanted) and pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+        chunks = [
+            pa.DictionaryArray.from_arrays(part.indices.cast(wanted.index_type), part.dictionary)
+            for part in column.chunks
+        ]
+        return pa.chunked_array(chunks, wanted)
     if pa.types.is_dictionary(wanted):
         # There is no cast between index types of dictionaries that arrive in
         # parts: go through the few distinct strings.

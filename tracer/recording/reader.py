@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracer.errors import TracerError
 from tracer.event import POINTS
+from tracer.recording.bounds import Budget, check_values, read_meta
+from tracer.recording.files import open_regular
 from tracer.recording.format import (
     KINDS,
     META_NAME,
@@ -24,6 +25,7 @@ from tracer.recording.format import (
     conform,
     plain,
 )
+from tracer.recording.witnesses import check_types
 
 
 @dataclass
@@ -59,8 +61,8 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
     for kind in KINDS:
         table = _read_kind(root / kind, kind, damage)
         if meta["clean"]:
-            declared = meta.get("segments", {}).get(kind, table.num_rows)
-            if declared != table.num_rows:
+            declared = (meta.get("segments") or {}).get(kind)
+            if declared not in (None, table.num_rows):
                 damage.append(f"{kind}: {table.num_rows} rows found, {declared} were written")
         frames[kind] = table.to_pandas(split_blocks=True, self_destruct=True)
     frames["events"]["point"] = _known(frames["events"]["point"], root)
@@ -86,17 +88,17 @@ def _read_meta(root: Path) -> dict[str, Any]:
         if not root.is_dir():
             why = "it is not a directory" if root.exists() else "there is no such directory"
             raise TracerError(what, why, todo)
-        meta = json.loads((root / META_NAME).read_text(encoding="utf-8"))
+        meta = _parsed(read_meta(root / META_NAME))
     except FileNotFoundError:
         raise TracerError(what, f"it has no {META_NAME}", todo) from None
     except PermissionError as error:
         raise TracerError(what, "you may not read it", "make it readable to you") from error
     except OSError as error:
-        raise TracerError(what, os.strerror(error.errno or 0), todo) from error
-    except ValueError as error:
+        raise TracerError(what, error.strerror or str(error), todo) from error
+    except (ValueError, RecursionError) as error:
         raise TracerError(what, f"{META_NAME} cannot be read ({error})", "record again") from error
     version = meta.get("schema") if isinstance(meta, dict) else None
-    if not isinstance(version, int) or version < 1 or not isinstance(meta.get("clean"), bool):
+    if type(version) is not int or version < 1 or not isinstance(meta.get("clean"), bool):
         raise TracerError(what, f"{META_NAME} is not that of a recording", "record again")
     if version > SCHEMA_VERSION:
         raise TracerError(
@@ -104,7 +106,17 @@ def _read_meta(root: Path) -> dict[str, Any]:
             f"its schema is {version}, this tracer reads up to {SCHEMA_VERSION}",
             "upgrade tracer",
         )
+    check_types(meta, what)
     return dict(meta)
+
+
+def _parsed(text: bytes) -> Any:
+    """The JSON value of ``text``, which has no NaN and no infinity (RFC 8259)."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
@@ -112,6 +124,7 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
     for part in sorted(directory.glob("*.part")):
         damage.append(f"{kind}/{part.name}: open segment lost")
     tables: list[pa.Table] = []
+    budget = Budget()
     following = 0
     for first, last, file in _segments(directory):
         if last < following:
@@ -119,9 +132,10 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
         if first > following:
             damage.append(f"{kind}: segments {following} to {first - 1} are missing")
         try:
-            tables.append(_read_segment(file, kind))
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
+            tables.append(_read_segment(file, kind, budget))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            told = error.strerror if isinstance(error, OSError) else None
+            reason = (told or str(error) or type(error).__name__).splitlines()[0]
             damage.append(f"{kind}/{file.name}: segment lost, it cannot be read ({reason})")
             if last > first:
                 continue  # its segments may still be there
@@ -141,10 +155,12 @@ def _segments(directory: Path) -> list[tuple[int, int, Path]]:
     return sorted(found, key=lambda entry: (entry[0], -entry[1]))
 
 
-def _read_segment(file: Path, kind: str) -> pa.Table:
-    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        _check_columns(parquet.schema_arrow, file, kind)
-        return conform(parquet.read(columns=SCHEMAS[kind].names), kind)
+def _read_segment(path: Path, kind: str, budget: Budget) -> pa.Table:
+    with open_regular(path) as file, budget.open(file) as parquet:
+        _check_columns(parquet.schema_arrow, path, kind)
+        table = parquet.read(columns=SCHEMAS[kind].names)
+        check_values(table, kind)
+        return conform(table, kind)
 
 
 def _check_columns(found: pa.Schema, file: Path, kind: str) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from tracer.errors import TracerError
 from tracer.recording.files import create, make_directory
 from tracer.recording.format import DELTA, KINDS, META_NAME, PLAIN, SCHEMA_VERSION, SCHEMAS, conform
+from tracer.recording.witnesses import seal
 
 FLUSH_ROWS = 1_000_000
 """A segment is written at the latest when so many rows of its kind are buffered."""
@@ -39,8 +40,8 @@ class _Kind:
 class RecordingWriter:
     """Writes one recording; a kill at any time costs at most the open segment.
 
-    ``meta`` is what is known at the start; ``schema``, ``clean`` and
-    ``segments`` are added here. Raises `TracerError` when the directory exists
+    ``meta`` is what is known at the start; ``schema``, ``clean``, ``segments`` and ``seal``
+    are added here. Raises `TracerError` when the directory exists
     and is not empty, cannot be made, or belongs to another recorder.
     """
 
@@ -127,7 +128,9 @@ class RecordingWriter:
 
     def _write_meta(self, clean: bool) -> None:
         self._meta.update(schema=SCHEMA_VERSION, clean=clean, segments=self.rows)
-        text = json.dumps(self._meta, indent=1)
+        # As it will be read: of whatever type the keys and numbers were.
+        meta = json.loads(json.dumps(self._meta))
+        text = json.dumps(meta | {"seal": seal(meta)}, indent=1)
 
         def write(part: Path) -> None:
             with create(part) as file:

@@ -18,6 +18,7 @@ from tracer.correlate.pieces import STAGES
 from tracer.output import write_whole
 from tracer.report import tables
 from tracer.report.slowest import program, slowest_table
+from tracer.report.units import count_text
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -124,7 +125,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=_number, signed=_signed, percent=_percent, rate=_rate)
+    made.filters.update(number=_number, counted=count_text, percent=_percent, rate=_rate)
     return made
 
 
@@ -192,10 +193,6 @@ def _legend(slow: list[Slow], colours: dict[str, str]) -> list[list[str]]:
 
 def _number(value: Any) -> str:
     return "" if pd.isna(value) else f"{value:,}"
-
-
-def _signed(value: int) -> str:
-    return f"{value:+,}" if value else "0"
 
 
 def _percent(value: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracer.correlate.pieces import STAGES
-from tracer.report.units import printable
+from tracer.report.units import count_text, printable
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -120,12 +120,10 @@ def reasons(run: Run) -> list[str]:
 def losses(run: Run) -> list[str]:
     """What is known to be lost, a line each: records, misses, segments."""
     told = list(run.damage)
-    for point, account in sorted(run.meta.get("accounts", {}).items()):
-        lost = {key: account.get(key, 0) for key in ("lost", "missed")}
+    for point, account in sorted((run.meta.get("accounts") or {}).items()):
+        lost = {key: (account or {}).get(key) for key in ("lost", "missed")}
         told += [f"{point}: {count:,} {key}" for key, count in lost.items() if count]
-    for name, value in run.meta.get("losses", {}).items():
-        counts = value if isinstance(value, dict) else {"": value}
-        told += [f"{name} {where}: {n:,}".replace(" :", ":") for where, n in counts.items() if n]
+    told += [f"{name}: {n:,}" for name, n in (run.meta.get("losses") or {}).items() if n]
     return told
 
 
@@ -188,6 +186,7 @@ def _tally(column: pd.Series[Any]) -> str:
 def _reason(line: dict[Any, Any]) -> str:
     note = f" ({line['note']})" if line["note"] else ""
     return (
-        f"{line['line']}: {line['witness']} {line['count']:,}, "
-        f"{line['against']} {line['other']:,}, difference {line['difference']:+,}{note}"
+        f"{line['line']}: {line['witness']} {count_text(line['count'])}, "
+        f"{line['against']} {count_text(line['other'])}, "
+        f"difference {count_text(line['difference'], sign='+')}{note}"
     )

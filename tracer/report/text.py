@@ -16,7 +16,7 @@ from rich.text import Text
 from tracer.report import tables
 from tracer.report.latency import distribution_table, size_latency_table, time_table
 from tracer.report.slowest import program, slowest_table
-from tracer.report.units import axis_unit, step_text, time_text
+from tracer.report.units import axis_unit, count_text, step_text, time_text
 
 if TYPE_CHECKING:
     from tracer.frames import Run
@@ -242,10 +242,10 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
         table.add_row(
             escape(str(row.line)),
             escape(str(row.witness)),
-            f"{row.count:,}",
+            count_text(row.count),
             escape(str(row.against)),
-            f"{row.other:,}",
-            f"{row.difference:+,}" if row.difference else "0",
+            count_text(row.other),
+            count_text(row.difference, sign="+"),
             "[green]yes[/]" if row.ok else "[bold red]NO[/]",
             escape(str(row.note)),
             style=None if row.ok else "red",

@@ -5,11 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil, floor, log2, log10
+from typing import Any
+
+import pandas as pd
 
 
 def printable(text: str) -> str:
     """``text`` with escapes for what no terminal or page may get: controls, bytes of no text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def count_text(count: Any, sign: str = "") -> str:
+    """A count as the ledger tells it: ``1,234``, with ``sign="+"`` ``+1,234``; NA: ``unknown``."""
+    if pd.isna(count):
+        return "unknown"
+    return f"{count:{sign if count else ''},}"
 
 
 def time_text(ns: float) -> str:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from tracer.report import units
@@ -114,3 +117,14 @@ def test_there_are_no_more_classes_than_wanted(most: int) -> None:
         assert 2 <= len(edges) <= most + 1
         assert edges[0] <= 7
         assert high < edges[-1]
+
+
+@pytest.mark.parametrize(
+    ("count", "sign", "told"),
+    [
+        (1234, "", "1,234"), (0, "+", "0"), (1234, "+", "+1,234"), (-5, "+", "-5"),
+        (pd.NA, "", "unknown"), (None, "+", "unknown"),
+    ],
+)  # fmt: skip
+def test_a_count_of_the_ledger(count: Any, sign: str, told: str) -> None:
+    assert units.count_text(count, sign) == told

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Nothing vanishes from a recording unnoticed: every key, every file, one after the other."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import numpy as np
+import pandas as pd
+import pytest
+from recording_copies import ALL_CHANNELS, bad_lines
+from run_builder import META, record, times
+
+import tracer
+from tracer.cli import main
+from tracer.correlate.exchanges import correlate
+from tracer.digest import digest
+from tracer.errors import TracerError
+from tracer.ledger import balance
+from tracer.recording import open_recording
+from tracer.recording.witnesses import DESCRIPTIVE, LogCount, seal
+
+Step = str | int
+REFUSED, UNTRUSTED, TRUSTED = "refused", "untrusted", "trusted"
+#: What only the seal keeps: names of the module's build, a process that was traced, when it was
+#: interrupted, a site that is one of several of its point.
+ONLY_SEALED = re.compile(
+    r"module\.(srcversion|build_id|parameters\.relay_\w+)|traced\.\d+|end\.interrupted_ns"
+    r"|plan\.\d+ (filter|poll)"
+)
+
+
+class Judged:
+    """A recording whose ``meta.json`` is changed again and again, and what is said of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        opened = open_recording(path)
+        self.meta = opened.meta
+        # What becomes of the frames does not hang on what is changed here.
+        self._correlation = correlate(opened.events, opened.sends, opened.tasks, opened.meta)
+        assert self.say(self.meta) == TRUSTED
+
+    def say(self, meta: Any) -> str:
+        (self.path / "meta.json").write_text(json.dumps(meta))
+        try:
+            found = open_recording(self.path)
+        except TracerError as error:
+            return REFUSED if "\n" not in str(error) else f"not in one line: {error}"
+        frames = found.events, found.sends, found.tasks
+        ledger = balance(found.meta, *frames, self._correlation, found.damage)
+        return TRUSTED if ledger["ok"].all() else UNTRUSTED
+
+
+@pytest.fixture
+def today(tmp_path: Path) -> Judged:
+    """A recording by today's writer."""
+    return Judged(record(tmp_path / "today", times(np.random.default_rng(1), 3)))
+
+
+@pytest.fixture
+def of_schema_1(tmp_path: Path) -> Judged:
+    """One that was made before the log was declared and meta.json sealed."""
+    shutil.copytree(ALL_CHANNELS, tmp_path / "old")
+    return Judged(tmp_path / "old")
+
+
+def places(value: Any, path: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    """Every key of every object and every item of every list below ``value``."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in inner:
+        yield (*path, key)
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, key))
+
+
+def without(meta: dict[str, Any], path: tuple[Step, ...]) -> dict[str, Any]:
+    changed = copy.deepcopy(meta)
+    place = changed
+    for step in path[:-1]:
+        place = place[step]  # type: ignore[index]
+    del place[path[-1]]  # type: ignore[arg-type]
+    return changed
+
+
+def with_(meta: dict[str, Any], path: tuple[Step, ...], value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(meta)
+    place = changed
+    for step in path[:-1]:
+        place = place[step]  # type: ignore[index]
+    place[path[-1]] = value  # type: ignore[index]
+    return changed
+
+
+def sealed(meta: dict[str, Any]) -> dict[str, Any]:
+    """Sealed anew, as by a recorder that forgot something."""
+    return meta | {"seal": seal(meta)} if "seal" in meta else meta
+
+
+def as_it_is(meta: dict[str, Any]) -> dict[str, Any]:
+    return meta
+
+
+def name(meta: dict[str, Any], path: tuple[Step, ...]) -> str:
+    """The place as a dotted path; a row of the plan with its point."""
+    told = ".".join(map(str, path))
+    return f"{told} {meta['plan'][path[1]]['point']}" if path[0] == "plan" and path[1:] else told
+
+
+def believed(judged: Judged, finish: Callable[[dict[str, Any]], dict[str, Any]]) -> set[str]:
+    """The places that may be removed or set to null and leave the recording trusted."""
+    meta = judged.meta
+    found = set()
+    for path in places(meta):
+        changes = [without(meta, path)]
+        if len(path) <= 2:
+            changes.append(with_(meta, path, None))
+        changes = [finish(change) for change in changes if change != meta]
+        if any(judged.say(change) == TRUSTED for change in changes):
+            found.add(name(meta, path))
+    return {place for place in found if place.split(".")[0] not in DESCRIPTIVE}
+
+
+def test_nothing_is_missing_from_a_sealed_recording_unnoticed(today: Judged) -> None:
+    assert believed(today, as_it_is) == set()
+
+
+def test_what_a_recorder_forgot_is_noticed_without_the_seal(today: Judged) -> None:
+    found = believed(today, sealed) - {"seal"}
+    assert {place for place in found if not ONLY_SEALED.fullmatch(place)} == set()
+
+
+def test_recordings_of_schema_1_are_judged_by_what_they_had(of_schema_1: Judged) -> None:
+    found = believed(of_schema_1, as_it_is)
+    assert {place for place in found if not ONLY_SEALED.fullmatch(place)} == set()
+
+
+def test_what_is_descriptive_may_be_missing_or_changed(today: Judged) -> None:
+    assert set(DESCRIPTIVE) & set(today.meta) >= {"host", "command", "started"}
+    meta = {key: value for key, value in today.meta.items() if key not in DESCRIPTIVE}
+    assert today.say(meta) == TRUSTED
+    assert today.say(today.meta | {"command": ["secret removed"], "host": "elsewhere"}) == TRUSTED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("clock", "deterministic"), ("plan", 0, "site"), ("stats", "after", "ports", "100",
+         "requests"), ("accounts", "sendto", "emitted"), ("segments", "sends"),
+        ("end", "stopped_ns"),
+        ("schema",), ("clean",), ("log", "100", "time_sum"), ("kernel",), ("cpus",), ("seal",),
+    ],
+)  # fmt: skip
+def test_nothing_is_changed_unnoticed(today: Judged, path: tuple[Step, ...]) -> None:
+    value: Any = today.meta
+    for step in path:
+        value = value[step]
+    other = {bool: lambda: not value, int: lambda: value - 1, str: lambda: f"{value}x"}
+    assert today.say(with_(today.meta, path, other[type(value)]())) != TRUSTED
+
+
+@pytest.mark.parametrize("other", [[], {}, "x", 1.5, True, 10**30, -(10**30), [[]], [None]])
+def test_a_value_of_another_type_is_one_line(today: Judged, other: Any) -> None:
+    for path in places(today.meta):
+        changed = with_(today.meta, path, other)
+        allowed = {REFUSED, UNTRUSTED}
+        if path[0] in DESCRIPTIVE or changed == today.meta:
+            allowed.add(TRUSTED)
+        assert today.say(changed) in allowed, path
+
+
+def test_the_log_removed_together_with_its_row_count(tmp_path: Path) -> None:
+    made = record(tmp_path / "run", times(np.random.default_rng(1), 3))
+    shutil.rmtree(made / "sends")
+    meta = json.loads((made / "meta.json").read_text())
+    meta["segments"]["sends"] = 0
+    for change in (meta, sealed(meta)):
+        (made / "meta.json").write_text(json.dumps(change))
+        run = tracer.load(made)
+        assert "entries of the log" in bad_lines(run)
+        (told,) = run.ledger[run.ledger["line"] == "entries of the log"].to_dict("records")
+        assert (told["count"], told["other"]) == (6, 0)
+        assert told["note"] == "process 100: they differ in number or times"
+
+
+@pytest.mark.parametrize("kind", ["events", "sends", "tasks"])
+def test_every_file(tmp_path: Path, kind: str) -> None:
+    made = record(tmp_path / "run", times(np.random.default_rng(1), 3))
+    (file,) = (made / kind).glob("*.parquet")
+    file.unlink()
+    assert not tracer.load(made).trusted
+    shutil.rmtree(made / kind)
+    assert not tracer.load(made).trusted
+
+
+def test_a_clock_that_counts_instructions_belongs_to_one_processor(tmp_path: Path) -> None:
+    clock = META["clock"] | {"deterministic": True}
+    three = times(np.random.default_rng(1), 3)
+    assert tracer.load(record(tmp_path / "one", three, clock=clock)).trusted
+    assert bad_lines(tracer.load(record(tmp_path / "two", three, clock=clock, cpus=2))) == [
+        "processors"
+    ]
+
+
+def test_a_recording_that_was_not_closed_says_unknown(tmp_path: Path) -> None:
+    made = record(tmp_path / "run", times(np.random.default_rng(1), 3), close=False)
+    run = tracer.load(made)
+    assert not run.trusted
+    lines = run.ledger.set_index("line")
+    for line in ("records of sendto", "records of task", "ring full", "recursion misses",
+                 "msgchan requests", "entries of the log"):  # fmt: skip
+        assert pd.isna(lines.loc[line, "count"]), line
+        assert pd.isna(lines.loc[line, "difference"]), line
+        assert lines.loc[line, "note"] == "unknown: the recording was not closed"
+    assert "0 by probe" not in run.ledger.to_string()
+    assert lines.loc["witnesses missing", "note"].endswith("the recording was not closed")
+    result = click.testing.CliRunner().invoke(main, ["report", str(made)])
+    assert "records of sendto: probe unknown, recording 3, difference unknown" in result.output
+
+
+@pytest.mark.parametrize("how", ["removed", "null"])
+def test_no_command_stumbles_over_what_is_missing(tmp_path: Path, how: str) -> None:
+    made = record(tmp_path / "run", times(np.random.default_rng(1), 3))
+    whole = json.loads((made / "meta.json").read_text())
+    runner = click.testing.CliRunner()
+    for key in whole:
+        meta = without(whole, (key,)) if how == "removed" else with_(whole, (key,), None)
+        (made / "meta.json").write_text(json.dumps(meta))
+        for command in (
+            ["report", str(made)],
+            ["report", str(made), "--json"],
+            ["export", str(made), "--format", "perfetto", "-o", str(tmp_path / "a.json")],
+            ["export", str(made), "--format", "csv", "-o", str(tmp_path / "a.csv")],
+        ):
+            result = runner.invoke(main, command)
+            assert isinstance(result.exception, SystemExit | None), (key, command)
+            assert result.exit_code in ((0, 1) if key in DESCRIPTIVE else (1, 2)), (key, command)
+        if result.exit_code < 2:
+            digest(tracer.load(made))
+
+
+def test_the_log_is_counted_by_process_whatever_the_order() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {"tgid": rng.integers(1, 4, 101), "begin_ns": rng.integers(0, 2**63, 101),
+         "end_ns": rng.integers(0, 2**63, 101)}
+    )  # fmt: skip
+    count = LogCount()
+    for part in (frame[:23], frame[23:23], frame[23:].sample(frac=1, random_state=1)):
+        count.add(part)
+    mine = frame[frame["tgid"] == 2]
+    sums = sum(map(int, mine["begin_ns"])) + sum(map(int, mine["end_ns"]))
+    assert count.as_dict()["2"] == {"entries": len(mine), "time_sum": sums % 2**64}
+    assert count.as_dict().keys() == {"1", "2", "3"}

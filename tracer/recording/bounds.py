@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How much a recording may ask of whoever opens it, settled before anything is decoded.
+
+A few bytes of Parquet can stand for billions of rows, and of JSON for deep nests. What a
+recorder writes is far below these bounds: 10 bytes and more a row, some kilobytes of meta.json.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tracer.recording.files import open_regular
+from tracer.recording.format import SCHEMAS
+from tracer.recording.pages import decompressed_bytes
+
+META_BYTES = 16 << 20
+"""``meta.json`` is at most so large; parsed it may take some 25 times as much."""
+FREE_ROWS = 2_000_000
+ROWS_PER_BYTE = 4
+"""All files of a kind hold at most ``FREE_ROWS`` and so many more for each byte on the disk."""
+FOOTER_BYTES = 16 << 20
+"""A file's footer is at most so large."""
+ROW_BYTES, FREE_BYTES = 256, 1 << 20
+"""The pages of a file are at most ``FREE_BYTES`` and so many for each row, decompressed."""
+TEXT_BYTES = 64
+"""A name is at most so long; the kernel's of a thread have 16."""
+_CONTAINERS = 10_000
+_TEXTS = ["point", "comm"]
+
+
+class TooLargeError(ValueError):
+    """A file goes beyond a bound."""
+
+
+def read_meta(path: Path) -> bytes:
+    """The content of ``meta.json``; raises `TooLargeError`, or ``OSError`` for no regular file."""
+    with open_regular(path) as file:
+        content = file.read(META_BYTES + 1)
+    if len(content) > META_BYTES:
+        raise TooLargeError(f"it is larger than {META_BYTES >> 20} MiB")
+    return content
+
+
+class Budget:
+    """What the files of one kind may still hold, one after the other."""
+
+    def __init__(self) -> None:
+        self._rows = FREE_ROWS
+
+    def open(self, file: BinaryIO) -> pq.ParquetFile:
+        """Open a Parquet file whose rows fit; raises `TooLargeError` when they do not."""
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+        if len(tail) == 8 and struct.unpack("<I", tail[:4])[0] > FOOTER_BYTES:
+            raise TooLargeError(f"its footer is larger than {FOOTER_BYTES >> 20} MiB")
+        file.seek(0)
+        footer = pq.ParquetFile(file, thrift_container_size_limit=_CONTAINERS).metadata
+        _check_pages(file, footer)
+        self._rows += ROWS_PER_BYTE * size - footer.num_rows
+        if self._rows < 0:
+            raise TooLargeError(f"{footer.num_rows} rows in {size} bytes are too many")
+        return pq.ParquetFile(
+            file,
+            metadata=footer,
+            # Decoded, one long text could stand in each of a million rows.
+            read_dictionary=[name for name in _TEXTS if name in footer.schema.names],
+            page_checksum_verification=True,
+        )
+
+
+def _check_pages(file: BinaryIO, footer: Any) -> None:
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    if sum(group.num_rows for group in groups) != footer.num_rows:
+        raise TooLargeError("its row groups have other numbers of rows than the file")
+    pages = sum(
+        decompressed_bytes(file, group.column(number))
+        for group in groups
+        for number in range(group.num_columns)
+    )
+    if pages > FREE_BYTES + ROW_BYTES * footer.num_rows:
+        raise TooLargeError(f"{pages} bytes for {footer.num_rows} rows are too many")
+
+
+def check_values(table: pa.Table, kind: str) -> None:
+    """Raise ``ValueError`` for a name that is too long, and where a value is missing."""
+    for field in SCHEMAS[kind]:
+        column = table.column(field.name)
+        if column.null_count:
+            raise ValueError(f"column {field.name} has rows without a value")
+        if field.name in _TEXTS:
+            texts = [pc.binary_length(chunk.dictionary) for chunk in column.chunks]
+            if any(len(sizes) and pc.max(sizes).as_py() > TEXT_BYTES for sizes in texts):
+                raise TooLargeError(f"a {field.name} is longer than {TEXT_BYTES} bytes")

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a recording must have, given its plan, so that nothing can vanish from it unnoticed.
+
+``SHAPE`` is everything that ``meta.json`` may hold, with its types; :func:`lacking` names
+what of it must be there and is not. The seal goes over all but ``DESCRIPTIVE``. All this finds
+accidents (a file cut short, an edit by hand, a recorder that forgot a witness), not forgery:
+who changes every witness alike and seals it anew is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tracer.errors import TracerError
+from tracer.event import POINTS
+
+DESCRIPTIVE = ("host", "boot_id", "tracer", "started", "command", "ring_bytes")
+"""Keys of ``meta.json`` that may be missing or changed: nothing is judged by them."""
+MODULE_CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
+DEPTH = 20
+"""How deep ``meta.json`` may be nested; seven levels are needed."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A plain value; ``what`` completes "it should be"."""
+
+    what: str
+    fits: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class Each:
+    """An object of any number of keys, whose values are all alike."""
+
+    shape: Shape
+
+
+Shape = Leaf | Each | dict[str, Any] | list[Any]
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+TEXT = Leaf("a text", lambda value: isinstance(value, str))
+FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
+#: What a float holds exactly, so that sums of them stay below 64 bits.
+COUNT = Leaf("a whole number below 2**53", _whole(-(2**53), 2**53))
+SUM = Leaf("a whole number of 64 bits", _whole(0, 2**64 - 1))
+PARAMETER = Leaf(
+    "a text of digits",
+    lambda value: isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9,
+)
+
+_COUNTERS = dict.fromkeys(
+    ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), COUNT
+)
+_SEEN = dict.fromkeys(("foreign", "replies", "foreign_replies"), COUNT)
+_READING = {
+    "early": dict.fromkeys(MODULE_CHANNELS, _SEEN),
+    "counters": dict.fromkeys(MODULE_CHANNELS, _COUNTERS),
+    "ports": Each(_COUNTERS),
+    "late": dict.fromkeys(MODULE_CHANNELS, _SEEN),
+}
+_ACCOUNT = {"emitted": COUNT, "lost": COUNT, "time_sum": SUM, "missed": COUNT}
+_MODULE = {"parameters": dict.fromkeys(("netlink_proto", "icmp_proto", "sockopt_base"), PARAMETER)}
+_CALL = {
+    "point": TEXT, "tid": COUNT, "tgid": COUNT, "start_ns": SUM, "proto": COUNT, "portid": COUNT,
+}  # fmt: skip
+_ENDED = {"stopping_ns": SUM, "stopped_ns": SUM, "open": [_CALL], "cut": [COUNT]}
+_LOG = Each({"entries": COUNT, "time_sum": SUM})
+
+#: What is known when a recording begins.
+_BEGIN: dict[str, Shape] = {
+    "kernel": TEXT,
+    "machine": TEXT,
+    "cpus": COUNT,
+    "netns": COUNT,
+    "clock": {"name": TEXT, "source": TEXT, "deterministic": FLAG},
+    "plan": [dict.fromkeys(("point", "site", "target", "reason"), TEXT)],
+    "traced": [COUNT],
+    "segments": dict.fromkeys(("events", "sends", "tasks"), COUNT),
+}
+#: What is known when it has ended, whatever the plan.
+_END: dict[str, Shape] = {
+    "losses": dict.fromkeys(("recursion_misses", "kprobe_misses"), COUNT),
+}
+#: Schema 2 added these. Recordings of schema 1 are judged without: nothing declared their log.
+_SINCE_2: dict[str, Shape] = {
+    "end": _ENDED,
+    "log": _LOG,
+    "not_understood": {"count": COUNT, "first": TEXT},
+    "seal": TEXT,
+}
+
+SHAPE: dict[str, Shape] = {
+    **_BEGIN,
+    **_END,
+    **_SINCE_2,
+    "accounts": Each(_ACCOUNT),
+    "module": {"srcversion": TEXT, "build_id": TEXT, **_MODULE},
+    "stats": {
+        "before": _READING,
+        "after": {**_READING, "stopping": dict.fromkeys(MODULE_CHANNELS, _SEEN)},
+    },
+    "end": {**_ENDED, "interrupted_ns": SUM},
+    # Of schema 1.
+    "cut": COUNT,
+    **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),
+    "command": [TEXT],
+    "ring_bytes": COUNT,
+}
+
+
+def check_types(meta: dict[str, Any], what: str) -> None:
+    """Raise `TracerError`, which begins with ``what``, for a value of another type than agreed.
+
+    What is missing or null is left to :func:`lacking`.
+    """
+    try:
+        if _deeper_than(meta, DEPTH):
+            raise _WrongTypeError("it", f"an object nested at most {DEPTH} deep")
+        list(_gaps(meta, SHAPE, ""))
+    except _WrongTypeError as error:
+        place, expected = error.args
+        why = f"meta.json is not that of a recording: {place} should be {expected}"
+        raise TracerError(what, why, "record again") from None
+
+
+class _WrongTypeError(Exception):
+    """Where, and what should be there."""
+
+
+def _gaps(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """The paths below ``path`` that the shape names and where nothing is."""
+    if value is None:
+        yield path
+    elif isinstance(shape, Leaf):
+        if not shape.fits(value):
+            raise _WrongTypeError(path, shape.what)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            raise _WrongTypeError(path, "a list")
+        for number, item in enumerate(value):
+            for gap in _gaps(item, shape[0], f"{path}.{number}"):
+                raise _WrongTypeError(gap, "there")
+    else:
+        if not isinstance(value, dict):
+            raise _WrongTypeError(path, "an object")
+        inner = dict.fromkeys(value, shape.shape) if isinstance(shape, Each) else shape
+        for key, wanted in inner.items():
+            yield from _gaps(value.get(key), wanted, f"{path}.{key}" if path else key)
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper_than(item, levels - 1) for item in inner)
+
+
+def lacking(meta: dict[str, Any]) -> list[str]:
+    """The witnesses that the recording must have, given its plan, and has not, as dotted paths.
+
+    ``meta`` has passed :func:`check_types`. A plan tells a site for every point, if only that
+    there is none. A recording that was not closed lacks what is known at its end.
+    """
+    plan = meta.get("plan")
+    points = {row["point"] for row in plan or []}
+    accounts = {point: _ACCOUNT for point in POINTS if point in points | {"task"}}
+    required = {**_BEGIN, **_END, "accounts": accounts}
+    if "msgchan_handler" in watched(meta):
+        required |= {"module": _MODULE, "stats": {"before": _READING, "after": _READING}}
+    if meta["schema"] >= 2:
+        required |= _SINCE_2
+    unplanned = [] if plan is None else [p for p in POINTS[1:] if p not in points]
+    return [*_gaps(meta, required, ""), *(f"plan of {point}" for point in unplanned)]
+
+
+def watched(meta: Mapping[str, Any]) -> set[str]:
+    """The points that the plan has a site for."""
+    return {row["point"] for row in meta.get("plan") or [] if row["site"] != "absent"}
+
+
+def whole(meta: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
+    """``meta`` without the witnesses of which a part is missing, so that none is half believed."""
+    broken = {tuple(gap.split(".")[:2]) for gap in gaps}
+    kept = {key: value for key, value in meta.items() if value is not None}
+    for key in ("accounts", "losses"):
+        parts = kept.get(key) or {}
+        kept[key] = {name: part for name, part in parts.items() if (key, name) not in broken}
+    for key in {path[0] for path in broken} & {"stats", "log", "not_understood", "end"}:
+        kept.pop(key, None)
+    return kept
+
+
+def seal(meta: Mapping[str, Any]) -> str:
+    """SHA-256 over all of ``meta`` but what is descriptive, as JSON with sorted keys."""
+    sealed = {key: value for key, value in meta.items() if key not in (*DESCRIPTIVE, "seal")}
+    text = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LogCount:
+    """What was read of the user's log, by process: counted before anything is written.
+
+    It stands in ``meta.json`` as ``log``, so that entries that vanish later are missed.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, int]] = {}
+
+    def add(self, entries: Any) -> None:
+        """Count entries with ``tgid``, ``begin_ns`` and ``end_ns`` (an array or a frame)."""
+        tgid = np.asarray(entries["tgid"])
+        order = np.argsort(tgid, kind="stable")
+        times = (_unsigned(entries["begin_ns"]) + _unsigned(entries["end_ns"]))[order]
+        tgids, first, counts = np.unique(tgid[order], return_index=True, return_counts=True)
+        sums = np.add.reduceat(times, first) if tgids.size else times
+        for name, count, total in zip(tgids, counts.tolist(), sums.tolist(), strict=True):
+            found = self._found.setdefault(str(name), {"entries": 0, "time_sum": 0})
+            found["entries"] += count
+            found["time_sum"] = (found["time_sum"] + total) % 2**64
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        """By process id: ``entries``, and ``time_sum`` of their begins and ends modulo 2**64."""
+        return self._found
+
+
+def _unsigned(column: Any) -> npt.NDArray[np.uint64]:
+    return np.asarray(column).astype(np.uint64)
