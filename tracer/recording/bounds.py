@@ -2,7 +2,7 @@
 """How much a recording may ask of whoever opens it, settled before anything is decoded.
 
 A few bytes of Parquet can stand for billions of rows, and of JSON for deep nests. What a
-recorder writes is far below these bounds: 10 bytes and more a row, some kilobytes of meta.json.
+recorder writes is far below these bounds: some 8 bytes a row, some kilobytes of meta.json.
 """
 
 from __future__ import annotations
