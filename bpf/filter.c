@@ -241,6 +241,15 @@ static inline void emit_task(u64 task, u32 tid, u32 tgid)
 	events.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
+/* The user whose files a traced process makes, by which its log is known. */
+static inline void note_user(u64 task, u32 tgid)
+{
+	u64 key = (u64)tgid << 32 | load32(0, load64(0, task, OFF_TASK_CRED), OFF_CRED_FSUID);
+	u8 one = 1;
+
+	users.update(&key, &one);
+}
+
 static inline void adopt(u64 task, u32 tid, u32 tgid)
 {
 	u32 zero = 0;
@@ -258,6 +267,7 @@ static inline void adopt(u64 task, u32 tid, u32 tgid)
 	thread->tid = tid;
 	thread->tgid = tgid;
 	thread->traced = TRACED;
+	note_user(task, tgid);
 	emit_task(task, tid, tgid);
 }
 
@@ -303,6 +313,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	ending.ended_ns = bpf_ktime_get_ns();
 	ending.signal = load32(0, ctx->args[0], OFF_TASK_EXIT_CODE) & 0x7f;
 	endings.update(&tid, &ending);
+	note_user(ctx->args[0], bpf_get_current_pid_tgid() >> 32);
 	threads.delete(&tid);
 	return 0;
 }

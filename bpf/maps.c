@@ -63,6 +63,8 @@ struct witness {
 BPF_F_TABLE("hash", u32, struct thread, threads, MAX_THREADS, BPF_F_ZERO_SEED);
 BPF_F_TABLE("hash", u64, u32, ports, MAX_PORTS, BPF_F_ZERO_SEED);
 BPF_TABLE("lru_hash", u32, struct ending, endings, MAX_THREADS);
+/* Which users a traced process had: tgid << 32 | uid. The oldest make room. */
+BPF_TABLE("lru_hash", u64, u8, users, 4 * MAX_THREADS);
 BPF_TABLE("percpu_array", u32, struct account, accounts, TRACER_POINTS);
 BPF_TABLE("percpu_array", u32, struct witness, witnesses, 4);
 BPF_TABLE("array", u32, struct thread, blank_thread, 1);

@@ -63,6 +63,7 @@ def balance(
         *_losses(meta, gaps),
         *_entries(meta, sends),
         *_logged(sends, exchanges, correlation, slack),
+        *_refused(meta),
         *_module(meta, events, exchanges, slack),
         *_readers(events, correlation.reads),
         *_joins(exchanges, correlation, slack),
@@ -235,6 +236,29 @@ def _logged(
     yield _line("receives", "user's log", received, "receive calls", held, slack=cut)
     unlogged, cut = len(correlation.unlogged), slack.unlogged_reads
     yield _line("reads nobody logged", "kernel", unlogged, "none expected", 0, slack=cut)
+
+
+def _refused(meta: dict[str, Any]) -> Iterator[Line]:
+    """What lay in the spool and was not taken for a log (see :mod:`tracer.clients.spool`).
+
+    A stranger's files are declared: nobody else may decide whether a recording is trusted.
+    """
+    spool = meta.get("spool")
+    if spool is None:
+        return
+    ours, strangers = spool["ours"], spool["strangers"]
+    yield _none("odd files in the spool", "recorder", ours["count"], ours["first"])
+    if strangers["count"]:
+        yield Line(
+            "files of strangers in the spool",
+            "recorder",
+            strangers["count"],
+            "declared",
+            strangers["count"],
+            0,
+            True,
+            f"not read: {strangers['first']}",
+        )
 
 
 def _module(

@@ -150,6 +150,16 @@ def running(pid: int) -> bool:
     return _parent(pid) is not None
 
 
+def users(pid: int) -> set[int]:
+    """The user ids of a process: real, effective, saved, of its files; none when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return set()
+    (line,) = (line for line in status.splitlines() if line.startswith("Uid:"))
+    return {int(uid) for uid in line.split()[1:]}
+
+
 def descendants(pid: int) -> set[int]:
     """The running processes whose parent is ``pid``, or a descendant of it.
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,19 +15,21 @@ import numpy as np
 import pyarrow as pa
 
 from tracer import machine
-from tracer.attach import doctor
+from tracer.attach import doctor, leftovers
 from tracer.attach.plan import Plan, make_plan
 from tracer.attach.probes import Probes
 from tracer.attach.sites import RELAY
 from tracer.attach.sockets import bound_netlink_sockets
-from tracer.clients.sends import SPOOL_VARIABLE, SpoolReader
+from tracer.clients.sends import SPOOL_VARIABLE
 from tracer.clients.sockopt import read_counters, read_ports
+from tracer.clients.spool import SpoolReader
 from tracer.decode import Decoder
 from tracer.errors import TracerError
 from tracer.event import NotUnderstood
 from tracer.process import descendants, running
 from tracer.recording import SCHEMAS, RecordingWriter, sends_table
 from tracer.recording.witnesses import LogCount
+from tracer.spool import Spool
 
 #: Seconds between two segments: what a kill may cost.
 SEGMENT_SECONDS = 1.0
@@ -91,10 +91,8 @@ class Session:
                 "traced": [],
             },
         )
-        self._spool = tempfile.TemporaryDirectory(prefix="tracer-sends-", dir=_memory_directory())
-        # The traced program may run as anybody.
-        os.chmod(self._spool.name, 0o1777)
-        self._sends = SpoolReader(Path(self._spool.name))
+        leftovers.sweep(doctor.tracefs())
+        self._spool = Spool()
         self._log = LogCount()
         self._decode = Decoder()
         self._traced: list[int] = []
@@ -107,8 +105,9 @@ class Session:
             self._probes = probes or attach(options, plan)
         except BaseException:
             self._writer.discard()
-            self._spool.cleanup()
+            self._spool.close()
             raise
+        self._sends = SpoolReader(self._spool.path, self._probes.ran_as)
         self._plan = plan
         self._accounts = self._probes.accounts()
         self._losses = self._read_losses()
@@ -122,7 +121,7 @@ class Session:
     @property
     def environment(self) -> dict[str, str]:
         """What a traced program must find in its environment to log its sends."""
-        return {SPOOL_VARIABLE: self._spool.name}
+        return {SPOOL_VARIABLE: str(self._spool.path)}
 
     @property
     def ring_fill(self) -> float:
@@ -133,6 +132,8 @@ class Session:
         """Trace a process; ``held`` says that it cannot be inside a call (not yet released)."""
         for netns, proto, portid in bound_netlink_sockets(pid):
             self._probes.trace_port(netns, proto, portid, pid)
+        if self._plan.copy == RELAY:
+            self._spool.note_relayed(pid)
         self._probes.trace(pid, fresh=not held)
         self._traced.append(pid)
 
@@ -186,15 +187,17 @@ class Session:
     def _move(self) -> pa.Table:
         events, tasks = self._decode(self._probes.ring.read())
         self._writer.append(events=events, tasks=tasks)
-        sends = self._sends.read()
-        # Who goes on when the recording is over may log what is no part of it.
-        sends = sends[sends["begin_ns"] <= self._stopped_ns]
-        self._log.add(sends)
-        self._writer.append(sends=sends_table(sends))
+        self._keep(self._sends.read())
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
         return tasks
+
+    def _keep(self, sends: np.ndarray[Any, Any]) -> None:
+        # Who goes on when the recording is over may log what is no part of it.
+        sends = sends[sends["begin_ns"] <= self._stopped_ns]
+        self._log.add(sends)
+        self._writer.append(sends=sends_table(sends))
 
     def finish(self, *, interrupted_ns: int | None = None) -> dict[str, Any]:
         """Drain the rest, detach, and close the recording; returns the witnesses noted in it.
@@ -221,6 +224,7 @@ class Session:
             "losses": {name: value - self._losses[name] for name, value in losses.items()},
             "stats": _changed(self._before, after),
             "log": self._log.as_dict(),
+            "spool": _refused(self._sends.odd, self._probes.users()),
             "traced": self._traced,
             "not_understood": asdict(self._not_understood()),
             "end": end,
@@ -259,11 +263,17 @@ class Session:
         }
 
     def _drain_rest(self) -> None:
-        """Drain until the ring is empty: on some CPU a record may be under way still."""
+        """Drain until the ring is empty: on some CPU a record may be under way still.
+
+        The logs last: what they say of was recorded by then.
+        """
         deadline = time.monotonic() + REST_SECONDS
         self.drain()
         while self._probes.ring.pending and not self.failed and time.monotonic() < deadline:
             self.drain()
+        if not self.failed:
+            for entries in self._sends.rest():
+                self._keep(entries)
 
     def _not_understood(self) -> NotUnderstood:
         """Records of another length, and of an unknown kind or point."""
@@ -278,7 +288,8 @@ class Session:
             self._probes.forget()
         else:
             self._probes.close()
-        self._spool.cleanup()
+        self._sends.close()
+        self._spool.close()
 
     def _read_losses(self) -> dict[str, int]:
         return {
@@ -303,6 +314,20 @@ class Session:
         }
 
 
+def _refused(odd: Mapping[tuple[int, str], str], users: set[int]) -> dict[str, dict[str, Any]]:
+    """Files of the spool that were not taken for logs: how many, and the first.
+
+    By whose they are: a user's with a traced process (``ours``), or a stranger's.
+    """
+    by_owner: dict[str, list[str]] = {"ours": [], "strangers": []}
+    for (uid, name), why in odd.items():
+        by_owner["ours" if uid in users else "strangers"].append(f"{name}: {why}")
+    return {
+        owner: {"count": len(told), "first": min(told, default="")}
+        for owner, told in by_owner.items()
+    }
+
+
 def _changed(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> dict[str, Mapping[str, Any] | None]:
@@ -315,8 +340,3 @@ def _changed(
         name: {**reading, "ports": {p: n for p, n in reading["ports"].items() if p in moved}}
         for name, reading in (("before", before), ("after", after))
     }
-
-
-def _memory_directory() -> str | None:
-    """Where a shared mapping costs no disk: /dev/shm if it is there."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -21,8 +21,8 @@ from pyroute2.netlink import NLMSG_ERROR
 from tracer.clients import sends, wire
 from tracer.clients.icmp import PACKETS_PER_PING, IcmpListener, Pinger
 from tracer.clients.netlink import EpollMsgchanSocket, MsgchanSocket, Request
-from tracer.clients.sends import SpoolReader
 from tracer.clients.sockopt import SockoptClient, read_counters, read_ports
+from tracer.clients.spool import SpoolReader
 from tracer.clients.wire import Op
 
 pytestmark = pytest.mark.usefixtures("msgchan")

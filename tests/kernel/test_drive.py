@@ -14,8 +14,8 @@ import pytest
 
 from tracer import kmod
 from tracer.clients import sends
-from tracer.clients.sends import SpoolReader
 from tracer.clients.sockopt import read_counters
+from tracer.clients.spool import SpoolReader
 from tracer.drive import Workload, drive, token
 from tracer.errors import TracerError
 

@@ -562,3 +562,32 @@ def test_a_recording_without_the_module(copy: Copy, events: pd.DataFrame) -> Non
     lines = copy.load().ledger
     assert not lines["line"].str.startswith("msgchan").any()
     assert lines["ok"].all()
+
+
+def spool_of(ours: int, strangers: int) -> dict[str, Any]:
+    first = "1000/x.sends: not a regular file"
+    return {
+        "ours": {"count": ours, "first": first if ours else ""},
+        "strangers": {"count": strangers, "first": first if strangers else ""},
+    }
+
+
+def test_a_traced_user_s_odd_file_may_be_a_lost_log(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(spool=spool_of(2, 0)))
+    assert bad_lines(copy.load()) == ["odd files in the spool"]
+    row = line(copy, "odd files in the spool")
+    assert (row["count"], row["other"], row["ok"]) == (2, 0, False)
+    assert row["note"] == "1000/x.sends: not a regular file"
+
+
+def test_strangers_cannot_make_a_recording_untrusted(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.update(spool=spool_of(0, 7)))
+    assert copy.load().trusted
+    assert line(copy, "odd files in the spool")["ok"]
+    row = line(copy, "files of strangers in the spool")
+    assert (row["count"], row["ok"]) == (7, True)
+    assert row["note"] == "not read: 1000/x.sends: not a regular file"
+
+
+def test_recordings_made_before_the_spool_was_judged(copy: Copy) -> None:
+    assert "odd files in the spool" not in set(copy.load().ledger["line"])

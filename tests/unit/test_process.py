@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tracer.errors import TracerError
-from tracer.process import Command, Watched, descendants, require_executable, running
+from tracer.process import Command, Watched, descendants, require_executable, running, users
 
 #: What must happen in time; nothing waits so long when all is well.
 DEADLINE = 300.0
@@ -298,6 +298,26 @@ def test_a_name_with_parentheses_hides_no_child(tmp_path: Path) -> None:
     with subprocess.Popen([odd, "1000"]) as child:
         assert child.pid in descendants(os.getpid())
         child.kill()
+
+
+def test_the_users_of_a_process() -> None:
+    """Real, effective, saved and of its files: a program between two users has both."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setresuid(1001, 1002, 1003)
+        os.write(write, b"set")
+        os.close(write)
+        signal.pause()
+    os.read(read, 3)
+    assert users(child) == {1001, 1002, 1003}
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert users(child) == {1001, 1002, 1003}, "a zombie still tells"
+    os.waitpid(child, 0)
+    assert users(child) == set()
+    os.close(read)
+    os.close(write)
 
 
 def test_a_zombie_is_no_descendant() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracer.attach import leftovers
 from tracer.attach.btf import Btf
 from tracer.attach.plan import Offer
 from tracer.errors import TracerError
@@ -62,6 +63,7 @@ def checks() -> Iterator[Check]:
         "found" if bindings else "not importable by this Python",
         f"apt install {BCC_PACKAGE}, and use a venv of /usr/bin/python3 with system site packages",
     )
+    yield _leftovers()
     yield Check(
         "modules",
         Path("/proc/modules").exists(),
@@ -159,6 +161,17 @@ def _kernel_headers() -> Check:
         build.is_dir(),
         str(build) if build.is_dir() else f"{build} is missing",
         f"apt install linux-headers-{release}",
+    )
+
+
+def _leftovers() -> Check:
+    found = leftovers.find(tracefs())
+    return Check(
+        "no leftovers",
+        found == leftovers.Leftovers(),
+        str(found),
+        "of recorders that were killed: the next recording clears them away",
+        needed=False,
     )
 
 

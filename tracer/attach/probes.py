@@ -6,14 +6,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bcc
 
-from tracer.attach import doctor
+from tracer.attach import doctor, relay
 from tracer.attach.btf import Btf
 from tracer.attach.ending import Ending, OpenCall, Stopped, open_calls
 from tracer.attach.plan import Plan
@@ -29,6 +28,7 @@ from tracer.attach.sites import (
 from tracer.attach.sockets import netns_of
 from tracer.errors import TracerError
 from tracer.event import POINTS, NotUnderstood
+from tracer.process import users
 from tracer.resources import source_dir
 from tracer.ring import Ring
 
@@ -51,7 +51,6 @@ MAX_PORTS = 16384
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 _TRACED_FRESH = 2
-_RELAY_FILTER = Path("/sys/module/msgchan/parameters/relay_tgid")
 
 
 @dataclass(frozen=True)
@@ -141,6 +140,7 @@ class Probes:
             doctor.symbol_address("_copy_to_user") if plan.copy == BREAKPOINT else 0
         )
         self._relayed: set[int] = set()
+        self._ran_as: set[tuple[int, int]] = set()
         try:
             self._bpf: Any = bcc.BPF(text=program_text(), cflags=flags)
         except Exception as error:
@@ -193,9 +193,10 @@ class Probes:
             for tid in found - seen:
                 self._trace_thread(tid, tgid, fresh)
             seen |= found
+        self._note_users(tgid)
         if self.plan.copy == RELAY:
             self._relayed.add(tgid)
-            _change_relay_filter(lambda listed: listed | {tgid})
+            relay.enlist(tgid)
 
     def _trace_thread(self, tid: int, tgid: int, fresh: bool) -> None:
         threads = self._bpf["threads"]
@@ -210,6 +211,31 @@ class Probes:
         leaf.tid, leaf.tgid = tid, tgid
         leaf.traced = _TRACED_FRESH if fresh else 1
         threads[key] = leaf
+
+    def ran_as(self, tgid: int, uid: int) -> bool:
+        """Whether the process is or was traced, and had this (file system) user meanwhile.
+
+        The kernel notes a process's user when it starts, executes and ends; one that
+        changed it since is asked.
+        """
+        if (tgid, uid) in self._ran_as or self._noted(tgid, uid):
+            return True
+        thread = self._bpf["threads"].get(self._bpf["threads"].Key(tgid))
+        if thread is not None and thread.traced and thread.tgid == tgid:
+            self._note_users(tgid)
+        return (tgid, uid) in self._ran_as or self._noted(tgid, uid)
+
+    def users(self) -> set[int]:
+        """The users that traced processes had."""
+        noted = {int(key.value) & 0xFFFFFFFF for key in self._bpf["users"]}
+        return noted | {uid for _tgid, uid in self._ran_as}
+
+    def _noted(self, tgid: int, uid: int) -> bool:
+        users = self._bpf["users"]
+        return users.get(users.Key(tgid << 32 | uid)) is not None
+
+    def _note_users(self, tgid: int) -> None:
+        self._ran_as |= {(tgid, uid) for uid in users(tgid)}
 
     def trace_port(self, netns: int, proto: int, portid: int, tgid: int) -> None:
         """Trace what is sent to a netlink socket that was bound before we attached."""
@@ -298,10 +324,12 @@ class Probes:
         # thread that forked meanwhile has entered its child behind us: look again.
         while found := [thread for thread in self._take_threads() if thread.traced]:
             running.update(thread.tid for thread in found)
+            for tgid in {int(thread.tgid) for thread in found}:
+                self._note_users(tgid)
             calls.extend(call for thread in found for call in open_calls(thread))
         self._bpf["ports"].clear()
         if self._relayed:
-            _change_relay_filter(lambda listed: listed - self._relayed)
+            relay.dismiss(self._relayed)
             self._relayed.clear()
         return Stopped(sorted(running), calls)
 
@@ -320,6 +348,8 @@ class Probes:
         self.stop_tracing()
         self._remove_breakpoints()
         self._bpf["endings"].clear()
+        self._ran_as.clear()
+        self._bpf["users"].clear()
         self.ring.read()
         self.ring.odd = NotUnderstood()
 
@@ -339,19 +369,6 @@ class Probes:
 def _port_key(netns: int, proto: int, portid: int) -> int:
     """``port_key()`` of bpf/filter.c."""
     return (netns << 37 | (proto & 31) << 32 | portid) % 2**64
-
-
-def _change_relay_filter(change: Callable[[set[int]], set[int]]) -> None:
-    """Whose copies the module's relay reports: theirs and their descendants'; "": everybody's."""
-    listed = {int(tgid) for tgid in _RELAY_FILTER.read_text().strip().split(",") if tgid}
-    try:
-        _RELAY_FILTER.write_text(",".join(map(str, sorted(change(listed)))) + "\n")
-    except OSError as error:
-        raise TracerError(
-            "cannot tell msgchan's relay whom to report",
-            f"{_RELAY_FILTER}: {error.strerror}",
-            "end other recordings that use --copy relay: it takes 16 processes",
-        ) from error
 
 
 def _maxactive(function: Function) -> int:

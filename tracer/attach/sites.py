@@ -88,6 +88,8 @@ OFFSETS = {
     "OFF_TASK_TGID": "task_struct.tgid",
     "OFF_TASK_COMM": "task_struct.comm",
     "OFF_TASK_EXIT_CODE": "task_struct.exit_code",
+    "OFF_TASK_CRED": "task_struct.cred",
+    "OFF_CRED_FSUID": "cred.fsuid",
     "OFF_TASK_REAL_PARENT": "task_struct.real_parent",
     "OFF_TASK_NSPROXY": "task_struct.nsproxy",
     "OFF_NSPROXY_NET": "nsproxy.net_ns",

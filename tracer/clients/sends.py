@@ -3,9 +3,11 @@
 
 A thread writes fixed 64-byte entries into memory that was mapped beforehand,
 so an entry costs one ``struct.pack_into``. Where the environment variable
-``TRACER_SENDS`` names a directory, the memory is a file there, which the
+``TRACER_SENDS`` names a directory, the memory is a file below it, which the
 recorder reads while it grows and which survives a kill of the program;
-otherwise the last entries of each thread stay in anonymous memory.
+otherwise the last entries of each thread stay in anonymous memory. The file lies
+in a directory of the program's user, that only this user can list or enter;
+:mod:`tracer.clients.spool` says why and reads it.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import stat
 import struct
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from tracer.errors import TracerError
 SPOOL_VARIABLE = "TRACER_SENDS"
 BLOCK_ENTRIES = 4096
 """Entries per file, or kept per thread in memory: 256 KiB."""
+BLOCK_BYTES = BLOCK_ENTRIES * 64
 
 CHANNEL_NETLINK, CHANNEL_SETSOCKOPT, CHANNEL_GETSOCKOPT, CHANNEL_NOTIFY = range(4)
 KIND_SEND, KIND_RECEIVE, KIND_CALL = range(3)
@@ -58,7 +63,6 @@ written last, so that a reader in another process never takes half an entry.
 """
 
 _ENTRY = struct.Struct("<QQQQIIIIIHHBBBBI")
-_READ_ENTRIES = 1024
 # Populated at once: no page fault while something is being measured.
 _POPULATED = mmap.MAP_POPULATE
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATED
@@ -75,6 +79,7 @@ class SendLog:
         "__weakref__",
         "_block",
         "_end",
+        "_number",
         "_offset",
         "_pack",
         "_spool",
@@ -86,6 +91,7 @@ class SendLog:
         self._pack = _ENTRY.pack_into
         self._block: Any = None  # a mapping, from the first entry on
         self._offset = self._end = 0
+        self._number = 0  # of the next file, so that they sort as they were written
         self._tid = self._tgid = 0
         self._spool: str | None = None
         _logs.add(self)
@@ -170,37 +176,72 @@ class SendLog:
         """Map the next block; returns the offset of its first entry."""
         self._tid = threading.get_native_id()
         self._tgid = os.getpid()
-        self._spool = os.environ.get(SPOOL_VARIABLE)
-        size = BLOCK_ENTRIES * 64
-        if self._spool:
-            self._block = _new_file(Path(self._spool), self._tgid, self._tid, size)
-        elif self._block is None:
-            self._block = mmap.mmap(-1, size, flags=_PRIVATE)
-        self._end = size
+        spool = os.environ.get(SPOOL_VARIABLE)
+        file = self._new_file(Path(spool)) if spool else None
+        self._spool = spool
+        if file is not None:
+            self._block = file
+        elif self._block is None or spool:
+            self._block = mmap.mmap(-1, BLOCK_BYTES, flags=_PRIVATE)
+        self._end = BLOCK_BYTES
         return 0
 
+    def _new_file(self, spool: Path) -> mmap.mmap | None:
+        """A new file of the spool; None when a spool that was there is gone.
 
-def _new_file(spool: Path, tgid: int, tid: int, size: int) -> mmap.mmap:
-    # A number may be taken: thread ids are used again.
-    number = 0
-    while True:
-        path = spool / f"{tgid}-{tid}-{number}.sends"
+        A recorder takes its spool along when it ends: the program goes on without.
+        """
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            break
-        except FileExistsError:
-            number += 1
+            return self._map_new_file(spool)
+        except FileNotFoundError as error:
+            if self._spool == str(spool):
+                return None
+            raise _no_spool(spool, error) from error
         except OSError as error:
             raise _no_spool(spool, error) from error
-    try:
-        # Take the blocks now: a full disk is an error here, a fatal signal later.
-        os.posix_fallocate(fd, 0, size)
-        return mmap.mmap(fd, size, flags=_SHARED)
-    except OSError as error:
-        path.unlink()
-        raise _no_spool(spool, error) from error
-    finally:
+
+    def _map_new_file(self, spool: Path) -> mmap.mmap:
+        directory = _user_directory(spool)
+        try:
+            fd, name = self._create(directory)
+            try:
+                # Take the blocks now: a full disk is an error here, a fatal signal later.
+                os.posix_fallocate(fd, 0, BLOCK_BYTES)
+                return mmap.mmap(fd, BLOCK_BYTES, flags=_SHARED)
+            except OSError:
+                os.unlink(name, dir_fd=directory)
+                raise
+            finally:
+                os.close(fd)
+        finally:
+            os.close(directory)
+
+    def _create(self, directory: int) -> tuple[int, str]:
+        """A new file and its name. A number may be taken: thread ids are used again."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        while True:
+            name = f"{self._tgid}-{self._tid}-{self._number}.sends"
+            self._number += 1
+            with suppress(FileExistsError):
+                return os.open(name, flags, 0o600, dir_fd=directory), name
+
+
+def _user_directory(spool: Path) -> int:
+    """A descriptor (O_PATH) of the caller's own directory in the spool, made if need be.
+
+    Whatever has the name without being that is another user's: the next number is taken.
+    """
+    user, number = os.geteuid(), 0
+    while True:
+        path = spool / (f"{user}.{number}" if number else str(user))
+        with suppress(FileExistsError):
+            path.mkdir(0o700)
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == user:
+            return fd
         os.close(fd)
+        number += 1
 
 
 def _no_spool(spool: Path, error: OSError) -> TracerError:
@@ -218,56 +259,3 @@ def _forget_all() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_all)
-
-
-class SpoolReader:
-    """Reads the entries that programs write into a spool directory.
-
-    Files that were read to their end are removed, so that a long run does not
-    fill the file system that holds the spool.
-    """
-
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._directory = Path(directory)
-        self._offsets: dict[str, int] = {}
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """The entries (`SEND_DTYPE`) completed since the last call, each once.
-
-        Within a thread they come in the order in which they were written.
-        """
-        try:
-            names = sorted(n for n in os.listdir(self._directory) if n.endswith(".sends"))
-        except FileNotFoundError:
-            names = []
-        found = [block for name in names for block in self._read_file(name)]
-        return np.concatenate(found) if found else np.zeros(0, SEND_DTYPE)
-
-    def _read_file(self, name: str) -> list[np.ndarray[Any, Any]]:
-        path = self._directory / name
-        offset = self._offsets.get(name, 0)
-        blocks = []
-        try:
-            with path.open("rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                while offset < size:
-                    entries = _complete(os.pread(file.fileno(), _READ_ENTRIES * 64, offset))
-                    blocks.append(entries)
-                    offset += entries.nbytes
-                    if len(entries) < _READ_ENTRIES:
-                        break
-            self._offsets[name] = offset
-            if size and offset == size:
-                path.unlink()
-                del self._offsets[name]
-        except OSError:
-            # Gone, or not ours to read or remove; what was read still counts.
-            self._offsets[name] = offset
-        return blocks
-
-
-def _complete(data: bytes) -> np.ndarray[Any, Any]:
-    """The whole entries at the beginning of `data`, up to the first unwritten one."""
-    entries = np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
-    written = (entries["sealed"] == 1) & (entries["end_ns"] != 0)
-    return entries if written.all() else entries[: int(np.argmin(written))]

@@ -112,6 +112,7 @@ SHAPE: dict[str, Shape] = {
         "after": {**_READING, "stopping": dict.fromkeys(MODULE_CHANNELS, _SEEN)},
     },
     "end": {**_ENDED, "interrupted_ns": SUM},
+    "spool": {whose: {"count": COUNT, "first": TEXT} for whose in ("ours", "strangers")},
     # Of schema 1.
     "cut": COUNT,
     **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),

@@ -10,11 +10,14 @@ import pytest
 from tracer.attach import doctor
 from tracer.attach.btf import Btf
 from tracer.attach.doctor import Check
+from tracer.attach.leftovers import Leftovers
 from tracer.errors import TracerError
 
 #: What no package mends comes before what one does.
-NAMES = ["root", "kprobes", "tracefs", "BTF", "kernel headers", "bcc", "modules", "msgchan"]
-NAMES += ["clock"]
+NAMES = ["root", "kprobes", "tracefs", "BTF", "kernel headers", "bcc", "no leftovers", "modules"]
+NAMES += ["msgchan", "clock"]
+#: What recording only profits from.
+PROFITS = {"no leftovers", "modules", "msgchan", "clock"}
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def test_every_check_says_what_to_do() -> None:
     checks = list(doctor.checks())
     assert [check.name for check in checks] == NAMES
     assert all(check.found and check.todo for check in checks)
-    assert {check.name for check in checks if not check.needed} == {"modules", "msgchan", "clock"}
+    assert {check.name for check in checks if not check.needed} == PROFITS
 
 
 def test_require_names_the_first_needed_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +53,14 @@ def test_require_is_content_when_nothing_needed_is_missing(monkeypatch: pytest.M
     check = Check("nice", False, "not there", "ignore it", needed=False)
     monkeypatch.setattr(doctor, "checks", lambda: iter([check]))
     doctor.require()
+
+
+def test_leftovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.leftovers, "find", lambda tracefs: Leftovers(["a", "b"], {7}))
+    check = next(check for check in doctor.checks() if check.name == "no leftovers")
+    assert (check.ok, check.needed) == (False, False)
+    assert check.found == "kprobe events: 2, processes in the relay's list: 1"
+    assert "the next recording clears them away" in check.todo
 
 
 def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,31 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user side's log: what it costs, and that no reader sees half an entry or one twice."""
+"""The user side's log: what it costs, where it is kept, and what befalls it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tracer.clients import sends
-from tracer.clients.sends import SEND_DTYPE, SendLog, SpoolReader
+from tracer.clients.sends import SEND_DTYPE, SendLog
+from tracer.clients.spool import SpoolReader
 from tracer.errors import TracerError
 
 COST_BOUND_NS = 1000
+NOBODY = 65534
 
 
 @pytest.fixture
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(sends.SPOOL_VARIABLE, str(tmp_path))
-    return tmp_path
+    path = tmp_path / "spool"
+    path.mkdir()
+    monkeypatch.setenv(sends.SPOOL_VARIABLE, str(path))
+    return path
 
 
 def add(log: SendLog, number: int) -> None:
@@ -110,67 +113,6 @@ def test_in_memory_the_last_block_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
     assert log.entries()["seq"].tolist() == [sends.BLOCK_ENTRIES + n for n in range(23)]
 
 
-def test_the_reader_gives_each_entry_once(spool: Path) -> None:
-    log, reader = SendLog(), SpoolReader(spool)
-    assert len(reader.read()) == 0
-    for number in range(23):
-        add(log, number)
-    assert reader.read()["seq"].tolist() == list(range(23))
-    assert len(reader.read()) == 0
-    for number in range(23, 124):
-        add(log, number)
-    assert reader.read()["seq"].tolist() == list(range(23, 124))
-
-
-def test_full_files_are_followed_by_others_and_removed(spool: Path) -> None:
-    log, reader = SendLog(), SpoolReader(spool)
-    count = 2 * sends.BLOCK_ENTRIES + 101
-    got = []
-    for number in range(count):
-        add(log, number)
-        if number == sends.BLOCK_ENTRIES // 3:
-            got.append(reader.read())
-    assert len(list(spool.iterdir())) == 3
-    got.append(reader.read())
-    assert np.concatenate(got)["seq"].tolist() == list(range(count))
-    name = f"{os.getpid()}-{threading.get_native_id()}-2.sends"
-    assert [f.name for f in spool.iterdir()] == [name]
-    assert len(reader.read()) == 0
-
-
-def test_a_half_written_entry_waits(spool: Path) -> None:
-    log, reader = SendLog(), SpoolReader(spool)
-    add(log, 0)
-    add(log, 1)
-    (path,) = spool.iterdir()
-    with path.open("r+b") as file:
-        file.seek(64 + 60)
-        file.write(struct.pack("<I", 0))
-        file.flush()
-        assert reader.read()["seq"].tolist() == [0]
-        file.seek(64 + 60)
-        file.write(struct.pack("<I", 1))
-    assert reader.read()["seq"].tolist() == [1]
-
-
-@pytest.mark.parametrize("size", [0, 1, 63, 65])
-def test_a_file_of_an_odd_size_does_no_harm(spool: Path, size: int) -> None:
-    (spool / "1-1-0.sends").write_bytes(b"\1" * size)
-    assert len(SpoolReader(spool).read()) == 0
-
-
-def test_files_may_vanish(spool: Path) -> None:
-    log, reader = SendLog(), SpoolReader(spool)
-    add(log, 0)
-    (spool / "0-0-0.sends").symlink_to(spool / "nowhere")
-    assert reader.read()["seq"].tolist() == [0]
-    for path in spool.iterdir():
-        path.unlink()
-    assert len(reader.read()) == 0
-    spool.rmdir()
-    assert len(reader.read()) == 0
-
-
 def test_a_forked_child_writes_its_own_file(spool: Path) -> None:
     log = SendLog.for_thread()
     log.forget()
@@ -213,26 +155,45 @@ def test_a_killed_program_leaves_its_entries(spool: Path) -> None:
     assert SpoolReader(spool).read()["seq"].tolist() == list(range(23))
 
 
-def test_a_reader_beside_many_writers_misses_nothing(spool: Path) -> None:
-    def write() -> None:
-        for number in range(5003):
-            add(SendLog.for_thread(), number)
-
-    threads = [threading.Thread(target=write) for _ in range(5)]
-    reader, got = SpoolReader(spool), []
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        got.append(reader.read())
-    got.append(reader.read())
-    entries = np.concatenate(got)
-    assert len(entries) == 5 * 5003
-    for tid in np.unique(entries["tid"]):
-        mine = entries["seq"][entries["tid"] == tid]
-        assert mine.tolist() in ([*range(5003)], [*range(5003)] * 2)  # a tid may be used again
-
-
 def test_a_spool_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(sends.SPOOL_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(TracerError, match="No such file or directory; unset TRACER_SENDS"):
         add(SendLog(), 0)
+
+
+def test_files_are_the_user_s_alone(spool: Path) -> None:
+    add(SendLog(), 0)
+    (directory,) = spool.iterdir()
+    (file,) = directory.iterdir()
+    assert directory.name == str(os.geteuid())
+    assert (directory.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize("squat", ["directory", "link", "pipe", "file"])
+def test_a_name_that_somebody_else_has_taken(spool: Path, squat: str, tmp_path: Path) -> None:
+    """A stranger who takes the user's name before them neither gets the log nor prevents it."""
+    place = spool / str(os.geteuid())
+    if squat == "directory":
+        place.mkdir()
+        os.chown(place, NOBODY, -1)
+    elif squat == "link":
+        place.symlink_to(tmp_path)
+    elif squat == "pipe":
+        os.mkfifo(place)
+    else:
+        place.touch()
+    log = SendLog()
+    add(log, 7)
+    (file,) = (spool / f"{os.geteuid()}.1").iterdir()
+    assert file.name == f"{os.getpid()}-{threading.get_native_id()}-0.sends"
+    assert SpoolReader(spool).read()["seq"].tolist() == [7]
+
+
+def test_a_spool_that_goes_away_leaves_the_program_alone(spool: Path) -> None:
+    """A recorder that ends takes it along; the program goes on, its log stays in memory."""
+    log = SendLog()
+    add(log, 0)
+    shutil.rmtree(spool)
+    for number in range(1, sends.BLOCK_ENTRIES + 3):
+        add(log, number)
+    assert log.entries()["seq"].tolist() == [sends.BLOCK_ENTRIES + n for n in range(3)]

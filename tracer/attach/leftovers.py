@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What recorders that were killed have left on this machine, and how it is cleared away.
+
+The kernel itself takes back programs, maps and links with a process, and with them the
+module's reference. It does not take back
+
+- kretprobe events in tracefs: BCC defines one for each function, named
+  ``r_FUNCTION_bcc_PID``, because it asks for a number of instances;
+- processes in the list of the module's relay;
+- the spool (`tracer.spool`).
+
+Nothing of a living recorder is touched: an event's name says whose it is (and the kernel
+refuses to remove one that is in use), a spool is locked by the living.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tracer import spool
+from tracer.attach import relay
+from tracer.attach.sites import FUNCTIONS
+from tracer.errors import TracerError
+
+_FUNCTIONS = "|".join(function.name for function in FUNCTIONS)
+_EVENT = re.compile(rf"^[pr]\d*:(kprobes/[pr]_(?:{_FUNCTIONS})_bcc_(\d+)) ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Kprobe events by name, processes in the relay's list, directories of spools."""
+
+    events: list[str] = field(default_factory=list)
+    relayed: set[int] = field(default_factory=set)
+    spools: list[Path] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        told = {
+            "kprobe events": len(self.events),
+            "processes in the relay's list": len(self.relayed),
+            "spools": len(self.spools),
+        }
+        return ", ".join(f"{name}: {count}" for name, count in told.items() if count) or "none"
+
+
+def find(tracefs: Path | None) -> Leftovers:
+    """What dead recorders have left, as far as the caller may see it; ``tracefs``: if mounted."""
+    listed = relay.listed()
+    dead, marked = list(spool.abandoned()), set[int]()
+    for path in dead:
+        marked |= spool.relayed(path)
+    wanted = set[int]().union(*(spool.relayed(path) for path in spool.in_use()))
+    ended = {tgid for tgid in listed if not relay.running(tgid)}
+    return Leftovers(_events(tracefs), ended | (listed & marked - wanted), dead)
+
+
+def sweep(tracefs: Path | None) -> None:
+    """Clear away what :func:`find` tells. What cannot be, stays: no recording fails for it."""
+    if tracefs is not None:
+        for name in _events(tracefs):
+            with suppress(OSError), (tracefs / "kprobe_events").open("a") as file:
+                file.write(f"-:{name}\n")
+    marked = find(None).relayed
+    if marked:
+        with suppress(TracerError):
+            relay.dismiss(marked)
+    for path in spool.abandoned():
+        spool.remove(path)
+
+
+def _events(tracefs: Path | None) -> list[str]:
+    """The events of processes that have ended, on functions that we probe."""
+    try:
+        text = (tracefs / "kprobe_events").read_text() if tracefs else ""
+    except OSError:
+        return []
+    return [name for name, pid in _EVENT.findall(text) if not relay.running(int(pid))]
