@@ -15,7 +15,8 @@ time, a few slow ones are much. There are three explanations for them:
   fall to this side? That is Fisher's exact test (R. A. Fisher, "The Design of Experiments", 1935,
   section 11), which asks nothing of the times' distribution and takes sides of unequal size.
 - *A change*: ``slower`` where disturbances explain the number in one of a million cases at most,
-  and chance as rarely as a false alarm is allowed. ``faster``: the same with sides exchanged.
+  and chance as rarely as a false alarm is allowed. ``faster``: the same with sides exchanged,
+  unless new has slow ones that are open.
 
 ``same``: whichever side is compared with the other, disturbances explain its slow ones well, or
 chance does and the quantile did not move. All else is ``inconclusive``, with a reason. The runs of
@@ -100,11 +101,14 @@ def _judged(
     after = _Side(line.new_ns, [run.tails[key] for run in new])
     rise = _compared(line, before, after, false_alarms)
     fall = _compared(line, after, before, false_alarms)
-    shown = rise if rise.slower or not fall.slower else fall
-    verdict = SLOWER if rise.slower else FASTER if fall.slower else SAME
-    if verdict == SAME and (rise.why or fall.why):
-        shown = rise if rise.why else fall
-        verdict = INCONCLUSIVE
+    if rise.slower:
+        verdict, shown = SLOWER, rise
+    elif fall.slower and rise.why != _FEW:
+        verdict, shown = FASTER, fall
+    elif rise.why or fall.why:
+        verdict, shown = INCONCLUSIVE, rise if rise.why else fall
+    else:
+        verdict, shown = SAME, rise
     counts = [(side.beyond(shown.from_ns), side.count) for side in (before, after)]
     return verdict, shown.why, int(shown.from_ns), *counts[0], *counts[1]
 

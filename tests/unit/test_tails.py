@@ -126,6 +126,13 @@ def test_slow_ones_that_became_slower() -> None:
     assert counted(tail(found)).startswith("20 of 400 slower than 1,0")
 
 
+def test_fewer_slow_ones_that_are_slower_are_no_improvement() -> None:
+    found = compared(echoes(slow=30, by=MS), echoes(slow=4, by=5 * MS))
+    assert tail(found, quantile="p90").verdict == FASTER
+    assert tail(found).verdict == found.verdict == INCONCLUSIVE
+    assert tail(found).why.startswith("4 of 400 slower than 1,0")
+
+
 @pytest.mark.parametrize(("ns", "verdict"), [(0, SAME), (80, SAME), (85, SAME), (104, SLOWER)])
 def test_a_shift_of_all_below_the_margin_is_no_tail(ns: int, verdict: str) -> None:
     random = np.random.default_rng(3)
