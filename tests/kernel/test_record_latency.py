@@ -47,15 +47,49 @@ class Lent(Attached):
         return self._lent
 
 
-def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: Probes) -> None:
-    class Lender:
-        @pytest.fixture(scope="session")
-        def latency_probes(self) -> Lent:
-            return Lent(probes)
+class Lender:
+    """Lends the session's probes to the sessions inside it."""
 
+    def __init__(self, probes: Probes) -> None:
+        self._lent = Lent(probes)
+
+    @pytest.fixture(scope="session")
+    def latency_probes(self) -> Lent:
+        """Instead of the plugin's own."""
+        return self._lent
+
+
+STRICT = """
+from tracer.clients.netlink import MsgchanSocket
+from tracer.clients.wire import Op
+
+def test_echo(latency):
+    with latency.trace({how}) as run, MsgchanSocket() as socket:
+        for token in range(1, 24):
+            socket.request(Op.ECHO, b"x" * 64, token=token, reply_size=64)
+    assert len(run.exchanges) == 23 and run.trusted
+"""
+
+
+def test_a_project_that_makes_errors_of_warnings(pytester: pytest.Pytester, probes: Probes) -> None:
+    """BCC deprecates texts as names. How probes are attached, this tree's own filter watches."""
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.makepyfile(STRICT.format(how="unchecked=True"))
+    result = pytester.runpytest("-p", "no:cacheprovider", plugins=[Lender(probes)])
+    result.assert_outcomes(passed=1, warnings=0)
+
+
+def test_a_trace_that_nothing_checks_is_an_error(pytester: pytest.Pytester, probes: Probes) -> None:
+    pytester.makepyfile(STRICT.format(how=""))
+    result = pytester.runpytest("-p", "no:cacheprovider", plugins=[Lender(probes)])
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: Probes) -> None:
     def run(delay: int, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_echo=TEST.format(delay=delay))
-        return pytester.runpytest("-p", "no:cacheprovider", *arguments, plugins=[Lender()])
+        return pytester.runpytest("-p", "no:cacheprovider", *arguments, plugins=[Lender(probes)])
 
     run(0, "--latency-update").assert_outcomes(passed=1)
     again = run(0)

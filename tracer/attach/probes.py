@@ -53,6 +53,18 @@ _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 _TRACED_FRESH = 2
 
 
+class _Bpf(bcc.BPF):  # type: ignore[misc]
+    """BCC's program, whose tables are named by texts.
+
+    BCC wants bytes and warns of each text; where a project makes errors of warnings, as pytest's
+    ``filterwarnings = ["error"]`` does, that would end the tracing.
+    """
+
+    def get_table(self, name: str, **how: Any) -> Any:
+        """The table of this name. Raises KeyError where there is none."""
+        return super().get_table(name.encode(), **how)
+
+
 @dataclass(frozen=True)
 class Account:
     """What one point gave to the ring, and what it could not give.
@@ -142,7 +154,7 @@ class Probes:
         self._relayed: set[int] = set()
         self._ran_as: set[tuple[int, int]] = set()
         try:
-            self._bpf: Any = bcc.BPF(text=program_text(), cflags=flags)
+            self._bpf: Any = _Bpf(text=program_text().encode(), cflags=flags)
         except Exception as error:
             raise TracerError(
                 "cannot load the probes",

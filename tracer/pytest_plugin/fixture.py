@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,10 +43,7 @@ class Attached:
 
         if self._probes is None or self._options != options:
             self.close()
-            with warnings.catch_warnings():
-                # BCC warns of texts where it takes bytes, and quotes the whole program.
-                warnings.filterwarnings("ignore", category=DeprecationWarning, module="bcc")
-                self._probes, self._options = attach(options), options
+            self._probes, self._options = attach(options), options
         return self._probes
 
     def close(self) -> None:
