@@ -15,6 +15,7 @@ refuses to remove one that is in use), a spool is locked by the living.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,14 +62,23 @@ def sweep(tracefs: Path | None) -> None:
     """Clear away what :func:`find` tells. What cannot be, stays: no recording fails for it."""
     if tracefs is not None:
         for name in _events(tracefs):
-            with suppress(OSError), (tracefs / "kprobe_events").open("a") as file:
-                file.write(f"-:{name}\n")
+            with suppress(OSError):
+                _remove_event(tracefs, name)
     marked = find(None).relayed
     if marked:
         with suppress(TracerError):
             relay.dismiss(marked)
     for path in spool.abandoned():
         spool.remove(path)
+
+
+def _remove_event(tracefs: Path, name: str) -> None:
+    # Not open(): for "a" it seeks to the end, which tracefs refuses, and "w" would remove all.
+    fd = os.open(tracefs / "kprobe_events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(fd, f"-:{name}\n".encode())
+    finally:
+        os.close(fd)
 
 
 def _events(tracefs: Path | None) -> list[str]:
