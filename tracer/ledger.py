@@ -245,6 +245,8 @@ def _refused(meta: dict[str, Any]) -> Iterator[Line]:
     """
     spool = meta.get("spool")
     if spool is None:
+        if meta["schema"] >= 2:
+            yield _unknown(meta, "odd files in the spool", "recorder", "none expected", 0)
         return
     ours, strangers = spool["ours"], spool["strangers"]
     yield _none("odd files in the spool", "recorder", ours["count"], ours["first"])

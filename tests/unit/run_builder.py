@@ -97,6 +97,7 @@ def record(directory: Path, stage_times: Times, *, close: bool = True, **meta: A
         "not_understood": {"count": 0, "first": ""},
         "stats": {"before": _reading(7), "after": _reading(7 + len(stage_times))},
         "log": log.as_dict(),
+        "spool": {whose: {"count": 0, "first": ""} for whose in ("ours", "strangers")},
     }
     writer = RecordingWriter(directory, META | (witnesses if close else {}) | meta)
     writer.append(

@@ -77,6 +77,7 @@ _CALL = {
 }  # fmt: skip
 _ENDED = {"stopping_ns": SUM, "stopped_ns": SUM, "open": [_CALL], "cut": [COUNT]}
 _LOG = Each({"entries": COUNT, "time_sum": SUM})
+_REFUSED = {whose: {"count": COUNT, "first": TEXT} for whose in ("ours", "strangers")}
 
 #: What is known when a recording begins.
 _BEGIN: dict[str, Shape] = {
@@ -97,6 +98,7 @@ _END: dict[str, Shape] = {
 _SINCE_2: dict[str, Shape] = {
     "end": _ENDED,
     "log": _LOG,
+    "spool": _REFUSED,
     "not_understood": {"count": COUNT, "first": TEXT},
     "seal": TEXT,
 }
@@ -112,7 +114,6 @@ SHAPE: dict[str, Shape] = {
         "after": {**_READING, "stopping": dict.fromkeys(MODULE_CHANNELS, _SEEN)},
     },
     "end": {**_ENDED, "interrupted_ns": SUM},
-    "spool": {whose: {"count": COUNT, "first": TEXT} for whose in ("ours", "strangers")},
     # Of schema 1.
     "cut": COUNT,
     **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),
@@ -196,7 +197,7 @@ def whole(meta: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
     for key in ("accounts", "losses"):
         parts = kept.get(key) or {}
         kept[key] = {name: part for name, part in parts.items() if (key, name) not in broken}
-    for key in {path[0] for path in broken} & {"stats", "log", "not_understood", "end"}:
+    for key in {path[0] for path in broken} & {"stats", "log", "spool", "not_understood", "end"}:
         kept.pop(key, None)
     return kept
 
