@@ -55,6 +55,14 @@ def _ready(path: Path, recorder: subprocess.Popen[str]) -> None:
     assert recorder.poll() is None, recorder.communicate()
 
 
+def _kill(recorder: subprocess.Popen[str]) -> None:
+    """Its command lives on and holds the other end of the pipe: do not read to the end."""
+    recorder.kill()
+    recorder.wait()
+    assert recorder.stderr is not None
+    recorder.stderr.close()
+
+
 @contextmanager
 def killed_recorder(path: Path) -> Iterator[tuple[int, int]]:
     """A recorder of every sort of leftover, killed; its process id and its surviving command's."""
@@ -62,8 +70,7 @@ def killed_recorder(path: Path) -> Iterator[tuple[int, int]]:
     before = _relayed()
     _ready(path, recorder)
     (command,) = _relayed() - before
-    recorder.kill()
-    recorder.communicate()
+    _kill(recorder)
     try:
         yield recorder.pid, command
     finally:
@@ -215,8 +222,7 @@ def test_a_pipe_in_the_spool_does_not_hold_the_recorder(
     try:
         _out, said = recorder.communicate(timeout=DEADLINE / 4)
     except subprocess.TimeoutExpired:
-        recorder.kill()
-        recorder.communicate()
+        _kill(recorder)
         pytest.fail(f"the recorder goes on {DEADLINE / 4:.0f} s after {number.name}")
     assert recorder.returncode == 128 + number
     print(said)
