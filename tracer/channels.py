@@ -34,6 +34,9 @@ _PAYLOADS = {
     "setsockopt": ("msgchan request", "request_bytes", wire.REQUEST.size),
     "getsockopt": ("msgchan request", "reply_bytes", wire.REPLY.size),
 }
+#: A reply's header of the module that the recordings of schema 1 were made with: token,
+#: operation and size, without what was waited.
+_REPLY_OF_SCHEMA_1 = 16
 
 
 def by_payload(
@@ -84,6 +87,8 @@ def _levels(run: Run, number: int, stages: Sequence[str], quantile: float) -> pd
     settled = exchanges[exchanges["status"].isin(SETTLED)]
     parts = []
     for channel, (name, column, headers) in _PAYLOADS.items():
+        if column == "reply_bytes" and run.meta["schema"] == 1:
+            headers = _REPLY_OF_SCHEMA_1
         mine = settled[(settled["channel"] == channel) & (settled["name"] == name)]
         mine = mine[mine[column] >= headers]  # what is shorter was refused
         columns = [f"{stage}_ns" for stage in stages] or ["total_ns"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracer.correlate.pieces import STAGES
-from tracer.recording import SCHEMAS
+from tracer.recording import SCHEMA_VERSION, SCHEMAS
 
 NETLINK = {
     "encode": 10, "send_entry": 20, "deliver": 5, "handler": 50, "reply": 15, "queue": 40,
@@ -57,6 +57,7 @@ LEDGER = pd.DataFrame(
     columns=["line", "witness", "count", "against", "other", "difference", "ok", "note"],
 )
 META = {
+    "schema": SCHEMA_VERSION,
     "command": ["tracer", "drive", "--count", "101", "a b"],
     "host": "lab",
     "kernel": "6.1.0-56-amd64",
