@@ -160,7 +160,7 @@ def test_a_living_recorder_is_left_alone(relay: Probes, tmp_path: Path) -> None:
 
 #: As root, then as nobody without any execution in between, and at once away.
 TWO_USERS = """
-import os, threading
+import os, tempfile, threading
 from contextlib import suppress
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
@@ -172,12 +172,13 @@ def ask():
                 sock.request(Op.ECHO, b"x", token=token, reply_size=1)
 
 def forge(uid):
-    place = f"{os.environ['TRACER_SENDS']}/{uid}"
-    os.mkdir(place, 0o700)
+    place = tempfile.mkdtemp(dir="/dev/shm")
     with open(f"{place}/{os.getpid()}-{os.getpid()}-9.sends", "wb") as file:
         file.write(b"\\1" * 64)
     os.chown(f"{place}/{os.getpid()}-{os.getpid()}-9.sends", uid, uid)
     os.chown(place, uid, uid)
+    # Whole at once, or the recorder sees a traced user's directory with a stranger's file.
+    os.rename(place, f"{os.environ['TRACER_SENDS']}/{uid}")
 
 ask()
 forge(4321)
