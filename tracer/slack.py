@@ -80,7 +80,7 @@ def _open(calls: list[dict[str, Any]]) -> tuple[Counter[str], Counter[tuple[int,
     handlers: Counter[str] = Counter()
     requests: Counter[tuple[int, int]] = Counter()
     for call in calls:
-        if call["point"] == "msgchan_handler":
+        if call["point"] == "msgchan_handler" and call["proto"] in range(len(MODULE_CHANNELS)):
             handlers[MODULE_CHANNELS[call["proto"]]] += 1
         elif call["point"] == "netlink_unicast" and call["portid"]:
             requests[call["proto"], call["portid"]] += 1

@@ -120,6 +120,12 @@ def test_an_open_handler_excuses_one_request_of_its_channel(copy: Copy, channel:
         assert bad_lines(copy.load()) == wrong
 
 
+def test_a_channel_that_the_module_does_not_have_excuses_nothing(copy: Copy) -> None:
+    calls = [opened("msgchan_handler", len(CHANNELS)), opened("msgchan_handler", -1)]
+    copy.meta(lambda meta: meta.update(ended([], open=calls)))
+    assert bad_lines(copy.load()) == []
+
+
 @pytest.mark.parametrize(("others", "ok"), [(0, False), (1, True), (9, True)])
 def test_a_reply_between_its_two_witnesses(copy: Copy, others: int, ok: bool) -> None:
     """It lay in the queue, and then its socket was traced no more: it counts as another's."""
