@@ -20,7 +20,7 @@ run: setup ## boot the lab, record a workload on every channel, report as text a
 
 test: lint ## lint; unit, lab, browser, notebook and docs tests here; kernel tests in the guest
 	$(VENV)/pytest
-	$(VENV)/tracer lab --timeout 1500 -- pytest -p no:cacheprovider tests/kernel
+	$(VENV)/tracer lab --timeout 2700 -- pytest -p no:cacheprovider tests/kernel
 
 lint: setup ## ruff, mypy and checkpatch, as CI runs them
 	$(VENV)/ruff check .
