@@ -94,7 +94,7 @@ def test_the_next_recorder_clears_away_what_a_killed_one_left(
 ) -> None:
     """Its kretprobes, its entry in the relay's list (the process lives), its spool.
 
-    The module's reference goes with the process itself; docs/module.md says how fast.
+    The module's reference goes with the process itself; the test prints how fast.
     """
     before = _spools()
     with killed_recorder(tmp_path / "killed") as (pid, command):
