@@ -27,7 +27,7 @@ from tracer.frames import Run, load
 from tracer.record import capture, record_command, record_process
 from tracer.slack import Slack, slack_of
 
-DEADLINE = 180.0
+DEADLINE = 900.0
 #: Exchanges that a channel has at least where its counters are edited.
 ENOUGH = 5
 
@@ -170,19 +170,19 @@ def test_a_command_that_comes_to_its_end_has_no_slack(recorder: Recorder) -> Non
 
 def test_busy_threads_of_a_running_process(recorder: Recorder) -> None:
     """They go on: what they were inside of is told by point and port, and is all that may lack."""
-    with subprocess.Popen(DRIVE, stdout=subprocess.DEVNULL) as drive:
+    with subprocess.Popen(DRIVE, stdout=subprocess.DEVNULL) as program:
         try:
-            wait_for(lambda: len(os.listdir(f"/proc/{drive.pid}/task")) == THREADS)
+            wait_for(lambda: len(os.listdir(f"/proc/{program.pid}/task")) == THREADS)
             for attempt in range(5):
                 path = recorder.path / f"process-{attempt}"
-                record_process(path, drive.pid, duration=3.0, probes=recorder.probes)
+                record_process(path, program.pid, duration=3.0, probes=recorder.probes)
                 run = load(path)
                 check_ended(run, threads=THREADS)
                 told = run.meta["end"]["open"]
-                assert {call["tgid"] for call in told} <= {drive.pid}
+                assert {call["tgid"] for call in told} <= {program.pid}
                 assert len({call["tid"] for call in told}) <= THREADS
         finally:
-            drive.kill()
+            program.kill()
 
 
 def test_threads_that_log_and_go_on(recorder: Recorder) -> None:

@@ -22,7 +22,7 @@ from tracer.frames import load
 from tracer.record import record_command, record_process
 from tracer.session import Options
 
-DEADLINE = 180.0
+DEADLINE = 900.0
 
 
 def _wait(condition: Callable[[], bool]) -> None:
