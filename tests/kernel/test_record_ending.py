@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
 from tracer.frames import Run, load
-from tracer.record import capture, record_command
+from tracer.record import capture, record_command, record_process
 from tracer.slack import Slack, slack_of
 
 DEADLINE = 900.0
@@ -165,6 +166,23 @@ def test_a_command_that_comes_to_its_end_has_no_slack(recorder: Recorder) -> Non
     assert record_command(path, [str(compiled("seed_004"))], probes=recorder.probes) == 0
     run = recorder.opened(path)
     assert (run.meta["end"]["open"], run.meta["end"]["cut"]) == ([], [])
+
+
+def test_busy_threads_of_a_running_process(recorder: Recorder) -> None:
+    """They go on: what they were inside of is told by point and port, and is all that may lack."""
+    with subprocess.Popen(DRIVE, stdout=subprocess.DEVNULL) as program:
+        try:
+            wait_for(lambda: len(os.listdir(f"/proc/{program.pid}/task")) >= THREADS)
+            for attempt in range(5):
+                path = recorder.path / f"process-{attempt}"
+                record_process(path, program.pid, duration=3.0, probes=recorder.probes)
+                run = load(path)
+                check_ended(run, threads=THREADS)
+                told = run.meta["end"]["open"]
+                assert {call["tgid"] for call in told} <= {program.pid}
+                assert len({call["tid"] for call in told}) <= THREADS
+        finally:
+            program.kill()
 
 
 def test_threads_that_log_and_go_on(recorder: Recorder) -> None:
