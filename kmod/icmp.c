@@ -2,6 +2,7 @@
 /* The channel on icmp_proto: listeners hear of every ICMP packet that comes in. */
 #include <linux/icmp.h>
 #include <linux/ip.h>
+#include <linux/moduleparam.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/rculist.h>
@@ -11,6 +12,11 @@
 #include <net/sock.h>
 
 #include "internal.h"
+
+int msgchan_icmp_proto = MSGCHAN_ICMP_PROTO;
+module_param_named(icmp_proto, msgchan_icmp_proto, int, 0444);
+MODULE_PARM_DESC(icmp_proto,
+		 "Netlink protocol of the ICMP notifier, 0 to 31, not netlink_proto (default 31)");
 
 /*
  * A port id names one live socket, but after a close it may name the next one

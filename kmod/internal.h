@@ -76,10 +76,8 @@ struct msgchan_call {
 	u64 handler_waited_ns;
 };
 
-extern int msgchan_sockopt_base;
-extern int msgchan_netlink_proto;
-extern int msgchan_icmp_proto;
-
+/* net.c */
+extern unsigned int msgchan_net_id;
 struct msgchan_net *msgchan_net(const struct net *net);
 
 /* stats.c: the tracepoints and the counters, always together */
@@ -101,16 +99,19 @@ void msgchan_port_put(struct msgchan_call *call);
 void msgchan_port_released(struct msgchan_net *mn, u32 portid);
 u32 msgchan_list_ports(struct msgchan_net *mn, u64 after, void *to, u32 room);
 
+/* delay.c */
+u64 msgchan_delay(u64 ns);
+
 /* request.c: structured requests, whatever channel they came by */
 bool msgchan_is_quiet(u32 op);
 int msgchan_check(const struct msgchan_request *req, u32 payload_room);
 bool msgchan_needs_right(const struct net *net, const struct msgchan_request *req);
-u64 msgchan_delay(u64 ns);
 u32 msgchan_reply_room(struct msgchan_net *mn, const struct msgchan_request *req);
 u32 msgchan_fill_reply(struct msgchan_net *mn, const struct msgchan_request *req,
 		       const void *payload, void *to, u32 room);
 
 /* netlink.c */
+extern int msgchan_netlink_proto;
 void msgchan_each_message(struct sk_buff *skb,
 			  void (*handle)(struct sk_buff *skb, const struct nlmsghdr *nlh));
 void msgchan_send(struct msgchan_call *call, struct sock *from, struct sk_buff *reply);
@@ -120,14 +121,20 @@ int msgchan_netlink_init(struct net *net, struct msgchan_net *mn);
 void msgchan_netlink_exit(struct msgchan_net *mn);
 
 /* icmp.c */
+extern int msgchan_icmp_proto;
 int msgchan_icmp_init(struct net *net, struct msgchan_net *mn);
 void msgchan_icmp_pre_exit(struct net *net);
 void msgchan_icmp_exit(struct msgchan_net *mn);
 void msgchan_icmp_released(struct msgchan_net *mn, u32 portid);
 
 /* sockopt.c */
+extern int msgchan_sockopt_base;
 int msgchan_sockopt_register(void);
 void msgchan_sockopt_open(void);
 void msgchan_sockopt_unregister(void);
+
+/* release.c */
+int msgchan_release_register(void);
+void msgchan_release_unregister(void);
 
 #endif /* _MSGCHAN_INTERNAL_H */

@@ -1,35 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* msgchan: message channels between user space and the kernel, made to be traced. */
+/*
+ * msgchan: message channels between user space and the kernel, made to be traced.
+ * How the module, and each network namespace, begin and end; nothing calls in here.
+ */
 #include <linux/module.h>
 #include <linux/netlink.h>
-#include <linux/notifier.h>
 #include <linux/sched.h>
 #include <net/net_namespace.h>
-#include <net/netns/generic.h>
 
 #include "internal.h"
-
-int msgchan_sockopt_base = MSGCHAN_SOCKOPT_BASE;
-module_param_named(sockopt_base, msgchan_sockopt_base, int, 0444);
-MODULE_PARM_DESC(sockopt_base,
-		 "First of the two socket options (level SOL_IP): 128, which excludes ebtables, or from 1024 on (default 10128)");
-
-int msgchan_netlink_proto = MSGCHAN_NETLINK_PROTO;
-module_param_named(netlink_proto, msgchan_netlink_proto, int, 0444);
-MODULE_PARM_DESC(netlink_proto,
-		 "Netlink protocol of plain text and structured requests, 0 to 31 (default 30)");
-
-int msgchan_icmp_proto = MSGCHAN_ICMP_PROTO;
-module_param_named(icmp_proto, msgchan_icmp_proto, int, 0444);
-MODULE_PARM_DESC(icmp_proto,
-		 "Netlink protocol of the ICMP notifier, 0 to 31, not netlink_proto (default 31)");
-
-static unsigned int msgchan_net_id;
-
-struct msgchan_net *msgchan_net(const struct net *net)
-{
-	return net_generic(net, msgchan_net_id);
-}
 
 static int __net_init msgchan_net_init(struct net *net)
 {
@@ -80,23 +59,6 @@ static struct pernet_operations msgchan_net_ops = {
 	.size = sizeof(struct msgchan_net),
 };
 
-static int socket_released(struct notifier_block *nb, unsigned long event, void *data)
-{
-	const struct netlink_notify *released = data;
-
-	if (event != NETLINK_URELEASE)
-		return NOTIFY_DONE;
-	if (released->protocol == msgchan_netlink_proto)
-		msgchan_port_released(msgchan_net(released->net), released->portid);
-	else if (released->protocol == msgchan_icmp_proto)
-		msgchan_icmp_released(msgchan_net(released->net), released->portid);
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block release_notifier = {
-	.notifier_call = socket_released,
-};
-
 /*
  * Below 1024 are the kernel's own options; 128 is the one exception, for the
  * programs that were written for it, and belongs to ebtables where that is
@@ -145,7 +107,7 @@ static int __init msgchan_init(void)
 	error = register_pernet_subsys(&msgchan_net_ops);
 	if (error)
 		goto sockopt;
-	error = netlink_register_notifier(&release_notifier);
+	error = msgchan_release_register();
 	if (error)
 		goto pernet;
 	msgchan_sockopt_open();
@@ -162,7 +124,7 @@ sockopt:
 static void __exit msgchan_exit(void)
 {
 	msgchan_sockopt_unregister();
-	netlink_unregister_notifier(&release_notifier);
+	msgchan_release_unregister();
 	unregister_pernet_subsys(&msgchan_net_ops);
 }
 

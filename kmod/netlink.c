@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The channel on netlink_proto: plain text at type 0, structured requests. */
+#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -7,6 +8,11 @@
 #include <net/sock.h>
 
 #include "internal.h"
+
+int msgchan_netlink_proto = MSGCHAN_NETLINK_PROTO;
+module_param_named(netlink_proto, msgchan_netlink_proto, int, 0444);
+MODULE_PARM_DESC(netlink_proto,
+		 "Netlink protocol of plain text and structured requests, 0 to 31 (default 30)");
 
 /* Call handle for each sound message in skb, as netlink_rcv_skb() would. */
 void msgchan_each_message(struct sk_buff *skb,

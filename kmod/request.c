@@ -2,7 +2,6 @@
 /* Structured requests: what both channels do with them. */
 #include <linux/err.h>
 #include <linux/kernel.h>
-#include <linux/ktime.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
@@ -40,22 +39,6 @@ bool msgchan_needs_right(const struct net *net, const struct msgchan_request *re
 {
 	return net->user_ns != &init_user_ns &&
 	       (req->handler_delay_ns || req->reply_delay_ns || req->copy_delay_ns);
-}
-
-/*
- * Busy, not asleep: the time is to be the stage's own, not the scheduler's.
- * Returns the nanoseconds from the first reading of the clock to the last, which
- * is what the delay adds to its stage: without one the clock is read once too.
- * No cpu_relax(): turns would be longer, and of another length on every CPU.
- */
-u64 msgchan_delay(u64 ns)
-{
-	u64 start = ktime_get_mono_fast_ns();
-	s64 waited = 0;		/* that clock may step back by a little */
-
-	while (waited < (s64)ns)
-		waited = ktime_get_mono_fast_ns() - start;
-	return waited;
 }
 
 /* Bytes to provide for the payload of the reply to a checked request. */

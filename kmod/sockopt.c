@@ -2,6 +2,7 @@
 /* The channels on socket options of level SOL_IP: plain text, structured requests. */
 #include <linux/capability.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/netfilter.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -12,6 +13,11 @@
 #include <net/sock.h>
 
 #include "internal.h"
+
+int msgchan_sockopt_base = MSGCHAN_SOCKOPT_BASE;
+module_param_named(sockopt_base, msgchan_sockopt_base, int, 0444);
+MODULE_PARM_DESC(sockopt_base,
+		 "First of the two socket options (level SOL_IP): 128, which excludes ebtables, or from 1024 on (default 10128)");
 
 static bool sockopt_ready;	/* the namespaces are prepared; see main.c */
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import tracer
 from tracer.attach.probes import Probes
-from tracer.drive import Workload, drive
-from tracer.frames import Run
-from tracer.record import record_command
-from tracer.session import Options, attach
+from tracer.clients.drive import Workload, drive
+from tracer.recorder.record import record_command
+from tracer.recorder.session import Options, attach
+from tracer.run import Run
 
 SIZES = (16, 256, 4096, 16384)
 MIXED = (64, 1024, 16384)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tracer.drive import Workload, drive
-from tracer.record import capture
-from tracer.session import Options, attach
+from tracer.clients.drive import Workload, drive
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
 
 SIDES = {"base": 0, "new": 20_000}
 

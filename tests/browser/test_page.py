@@ -17,8 +17,8 @@ from chromium import LAPTOP, PAPER_HEIGHT, PAPER_WIDTH, Chromium
 from matplotlib.image import imread
 from plot_doubles import crowded, empty
 
-from tracer.frames import load
 from tracer.report.html import page
+from tracer.run import load
 
 RECORDING = Path(__file__).parents[1] / "data" / "all-channels"
 RUNS = {"lab": lambda: load(RECORDING), "crowded": crowded, "empty": empty}

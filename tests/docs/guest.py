@@ -20,15 +20,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import tracer.session
-from tracer import kmod
+import tracer.recorder.session
 from tracer.attach.plan import Plan
 from tracer.attach.probes import Probes
 from tracer.cli import main
-from tracer.session import Options
+from tracer.module import kmod
+from tracer.recorder.session import Options
 
 TIMEOUT = 600
-genuine = tracer.session.attach
+genuine = tracer.recorder.session.attach
 
 
 class Lent:
@@ -52,7 +52,7 @@ def probes() -> Probes:
 
 
 def attach(options: Options, plan: Plan | None = None) -> Any:
-    """As :func:`tracer.session.attach`, but with default options the probes that stand."""
+    """As :func:`tracer.recorder.session.attach`, but with default options the probes that stand."""
     return Lent(probes()) if options == Options() else genuine(options, plan)
 
 
@@ -111,7 +111,7 @@ def as_booted() -> None:
 
 def session(orders: Path) -> None:
     """Run every order and write its result."""
-    tracer.session.attach = attach
+    tracer.recorder.session.attach = attach
     for number, order in enumerate(json.loads(orders.read_text())):
         os.chdir(order["directory"])
         as_booted()

@@ -16,7 +16,7 @@ from documents import ROOT
 import tracer
 from tracer.cli.record import command as record
 from tracer.correlate import pieces
-from tracer.frames import Run
+from tracer.run import Run
 
 RECORDING = ROOT / "tests" / "data" / "all-channels"
 FRAMES = ("exchanges", "stages", "events", "sends", "tasks", "ledger")

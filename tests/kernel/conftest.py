@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from properties import check
 
-from tracer import kmod
 from tracer.attach.probes import Probes
-from tracer.frames import Run, load
 from tracer.lab.console import complaints
-from tracer.record import capture
-from tracer.session import Options, attach
-from tracer.traced import Traced
+from tracer.module import kmod
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
+from tracer.recorder.traced import Traced
+from tracer.run import Run, load
 
 
 class KernelLog:

@@ -19,10 +19,12 @@ from msgchan_programs import compiled
 from pyroute2.netlink import NLMSG_ERROR
 
 from tracer.clients import sends, wire
+from tracer.clients.epoll import EpollMsgchanSocket
 from tracer.clients.icmp import PACKETS_PER_PING, IcmpListener, Pinger
-from tracer.clients.netlink import EpollMsgchanSocket, MsgchanSocket, Request
+from tracer.clients.messages import Request
+from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient, read_counters, read_ports
-from tracer.clients.spool import SpoolReader
+from tracer.clients.spool_reader import SpoolReader
 from tracer.clients.wire import Op
 
 pytestmark = pytest.mark.usefixtures("msgchan")
@@ -376,7 +378,7 @@ def test_reading_counters_counts_and_logs_nothing(
 
 
 def test_the_base_may_be_another(msgchan: Path) -> None:
-    from tracer import kmod
+    from tracer.module import kmod
 
     kmod.unload()
     kmod.load(msgchan, sockopt_base=1300, netlink_proto=29, icmp_proto=28)

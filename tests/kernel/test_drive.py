@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracer import kmod
 from tracer.clients import sends
+from tracer.clients.drive import Workload, drive
 from tracer.clients.sockopt import read_counters
-from tracer.clients.spool import SpoolReader
-from tracer.drive import Workload, drive, token
+from tracer.clients.spool_reader import SpoolReader
+from tracer.clients.workload import token
 from tracer.errors import TracerError
+from tracer.module import kmod
 
 pytestmark = pytest.mark.usefixtures("msgchan")
 

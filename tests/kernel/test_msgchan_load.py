@@ -15,8 +15,8 @@ import msgchan_raw as raw
 import pytest
 from msgchan_programs import compiled
 
-from tracer import kmod
 from tracer.errors import TracerError
+from tracer.module import kmod
 
 ROUNDS = 100
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgchan_programs import compiled
 
-from tracer import kmod
+from tracer.module import kmod
 
 SOCKOPT_TEXT = "setsockopt: ret = 0{0} msg = ----------user------------\n"
 SOCKOPT_TEXT += "getsockopt: ret = 0{0} msg = --------kernel---------\n"

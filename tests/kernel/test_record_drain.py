@@ -15,11 +15,11 @@ import pytest
 from conftest import Recorder
 from msgchan_programs import compiled
 
-from tracer.decode import Decoder
+from tracer.attach.ring import Ring
 from tracer.event import CODE, EVENT_DTYPE
-from tracer.frames import load
-from tracer.record import record_command, record_process
-from tracer.ring import Ring
+from tracer.recorder.decode import Decoder
+from tracer.recorder.record import record_command, record_process
+from tracer.run import load
 
 
 def odd_record() -> np.ndarray[Any, Any]:
@@ -70,7 +70,7 @@ def test_a_drain_that_fails_keeps_what_was_recorded_and_the_command(
 ) -> None:
     path, gate, done = (recorder.path / name for name in ("recording", "gate", "done"))
     os.mkfifo(gate)
-    monkeypatch.setattr("tracer.session.Decoder", FailingDecoder)
+    monkeypatch.setattr("tracer.recorder.session.Decoder", FailingDecoder)
     monkeypatch.setattr(FailingDecoder, "gate", gate)
     script = f"{compiled('seed_004')}; read line <{gate}; {compiled('seed_000')}; : >{done}"
     with pytest.raises(MemoryError, match="no memory for the next block"):
@@ -85,7 +85,7 @@ def test_a_drain_that_fails_keeps_what_was_recorded_and_the_command(
 def test_a_process_whose_recording_fails_goes_on(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracer.session.Decoder", FailingDecoder)
+    monkeypatch.setattr("tracer.recorder.session.Decoder", FailingDecoder)
     loop = f"echo; while {compiled('seed_000')}; do :; done >/dev/null"
     with subprocess.Popen(["sh", "-c", loop], stdout=subprocess.PIPE, process_group=0) as shell:
         assert shell.stdout is not None

@@ -23,9 +23,9 @@ from msgchan_programs import compiled
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
-from tracer.frames import Run, load
-from tracer.record import capture, record_command, record_process
-from tracer.slack import Slack, slack_of
+from tracer.frames.slack import Slack, slack_of
+from tracer.recorder.record import capture, record_command, record_process
+from tracer.run import Run, load
 
 DEADLINE = 900.0
 #: Exchanges that a channel has at least where its counters are edited.

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from conftest import Recorder, attached
 
-from tracer import kmod
 from tracer.attach.probes import Probes
-from tracer.frames import load
-from tracer.record import record_command, record_process
+from tracer.module import kmod
+from tracer.recorder.record import record_command, record_process
+from tracer.run import load
 
 DEADLINE = 1200.0
 RELAY_TGID = Path("/sys/module/msgchan/parameters/relay_tgid")

@@ -11,7 +11,7 @@ import pytest
 from tracer.attach.probes import Probes
 from tracer.pytest_plugin import check
 from tracer.pytest_plugin.fixture import Attached
-from tracer.session import Options
+from tracer.recorder.session import Options
 
 # pytester forgets what a session inside this one imports, and numpy cannot be loaded twice.
 assert check

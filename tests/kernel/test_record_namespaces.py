@@ -16,7 +16,7 @@ from conftest import Recorder
 
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
-from tracer.record import record_command
+from tracer.recorder.record import record_command
 
 COUNT = 17
 PORTID = 4711

@@ -17,10 +17,12 @@ from conftest import Recorder
 from msgchan_programs import compiled
 
 from tracer.clients import wire
+from tracer.clients.epoll import EpollMsgchanSocket
 from tracer.clients.icmp import IcmpListener, Pinger
-from tracer.clients.netlink import EpollMsgchanSocket, MsgchanSocket, Request
+from tracer.clients.messages import Request
+from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
-from tracer.record import record_command
+from tracer.recorder.record import record_command
 
 COUNT = 23
 MSG_PEEK, MSG_TRUNC = 0x2, 0x20

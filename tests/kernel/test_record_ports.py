@@ -10,7 +10,7 @@ import pytest
 from conftest import Recorder
 from msgchan_programs import compiled
 
-from tracer.record import record_command
+from tracer.recorder.record import record_command
 
 pytestmark = pytest.mark.usefixtures("msgchan")
 

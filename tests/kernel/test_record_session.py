@@ -18,9 +18,9 @@ from msgchan_programs import compiled
 
 from tracer.attach.probes import Probes
 from tracer.errors import TracerError
-from tracer.frames import load
-from tracer.record import record_command, record_process
-from tracer.session import Options
+from tracer.recorder.record import record_command, record_process
+from tracer.recorder.session import Options
+from tracer.run import load
 
 DEADLINE = 900.0
 
@@ -160,7 +160,7 @@ def test_children_that_come_and_go_while_they_are_found(recorder: Recorder) -> N
 def test_more_descendants_than_the_relay_lists(probes: Probes, tmp_path: Path) -> None:
     """The first 16 are listed; the last, one of whose children asks, is reported all the same."""
     del probes
-    from tracer.session import attach
+    from tracer.recorder.session import attach
 
     sleepers = "for i in $(seq 20); do sleep 1000 & done"
     script = f"{sleepers}; (echo; while {compiled('seed_000')}; do :; done >/dev/null) & wait"
@@ -198,7 +198,7 @@ def test_a_duration_ends_the_command(recorder: Recorder) -> None:
 def test_a_ring_that_overflows_says_so(probes: Probes, tmp_path: Path) -> None:
     """Nothing is drained until the ring is full: what is lost is counted, by point."""
     del probes  # attached already; this ring is a second, tiny one
-    from tracer.session import attach
+    from tracer.recorder.session import attach
 
     tiny = attach(Options(ring=4096))
     try:

@@ -17,11 +17,12 @@ import pytest
 from conftest import Recorder, attached
 
 from tracer.attach.probes import Probes
-from tracer.clients.netlink import MsgchanSocket, Request
+from tracer.clients.messages import Request
+from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
-from tracer.frames import Run
-from tracer.record import record_command, record_process
+from tracer.recorder.record import record_command, record_process
+from tracer.run import Run
 
 COUNT = 23
 KPROBES = Path("/sys/kernel/debug/kprobes/list")

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from delays import ASKED_NS, CHANNELS, WITHOUT, growth
 
-from tracer.compare import SLOWER, compare
-from tracer.frames import load
+from tracer.compare.comparison import SLOWER, compare
+from tracer.run import load
 
 pytestmark = pytest.mark.lab
 

@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from tracer.baseline import load
-from tracer.digest import Digest
+from tracer.compare.baseline import load
+from tracer.compare.digest import Digest
+from tracer.compare.repeatability import USER_STAGES, bounds
 from tracer.lab.kernels import choose
-from tracer.repeatability import USER_STAGES, bounds
 
 pytestmark = pytest.mark.lab
 

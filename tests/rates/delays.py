@@ -21,10 +21,10 @@ from pathlib import Path
 import pandas as pd
 
 from tracer.attach.probes import Probes
-from tracer.drive import Outcome, Workload, drive
-from tracer.frames import Run, load
-from tracer.record import capture
-from tracer.session import Options, attach
+from tracer.clients.drive import Outcome, Workload, drive
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
+from tracer.run import Run, load
 
 #: The channel whose stage it is, by the delay.
 CHANNELS = {"handler": "netlink", "reply": "netlink", "copy": "getsockopt"}

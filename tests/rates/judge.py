@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How often ``tracer.compare`` is wrong, and how often it finds what was injected.
+"""How often ``tracer.compare.comparison`` is wrong, and how often it finds what was injected.
 
     python tests/rates/judge.py deterministic DIR     one directory per boot
     python tests/rates/judge.py wall DIR              one directory
@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tracer.comparable import ORDER
-from tracer.compare import INCONCLUSIVE, SLOWER, Comparison, Options, compare_digests
-from tracer.digest import Digest, digest
-from tracer.frames import load
-from tracer.repeatability import USER_STAGES
+from tracer.compare.comparison import INCONCLUSIVE, SLOWER, Comparison, Options, compare_digests
+from tracer.compare.conditions import ORDER
+from tracer.compare.digest import Digest, digest
+from tracer.compare.repeatability import USER_STAGES
+from tracer.run import load
 
 SAME_CODE = "same"
 #: The type of exchange whose stage the module delays.

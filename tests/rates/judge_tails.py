@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How often ``tracer.compare`` is wrong about tails, and how few slow requests it finds.
+"""How often ``tracer.compare.comparison`` is wrong about tails, and how few slow requests it finds.
 
     python tests/rates/judge_tails.py DIR     one directory per boot
 
@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Options, compare_digests
-from tracer.correlate.pieces import STAGES
-from tracer.digest import Digest, digest, quantile_lines, tails
-from tracer.frames import Run, load
-from tracer.repeatability import DISTURBANCE_NS, TICK_NS, USER_STAGES
+from tracer.compare.comparison import FASTER, INCONCLUSIVE, SAME, SLOWER, Options, compare_digests
+from tracer.compare.digest import Digest, digest, quantile_lines, tails
+from tracer.compare.repeatability import DISTURBANCE_NS, TICK_NS, USER_STAGES
+from tracer.correlate.stages import STAGES
+from tracer.run import Run, load
 
 TRIALS = 300
 #: The recording that record_tails.py makes last.

@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median
 
-from tracer.drive import Workload, drive
-from tracer.record import capture
-from tracer.session import Options, attach
+from tracer.clients.drive import Workload, drive
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
 
 ROUNDS = 5
 COUNT = 307

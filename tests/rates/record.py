@@ -15,9 +15,9 @@ import argparse
 from pathlib import Path
 
 from tracer.attach.probes import Probes
-from tracer.drive import Workload, drive
-from tracer.record import capture
-from tracer.session import Options, attach
+from tracer.clients.drive import Workload, drive
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
 
 DELAYS = ("handler_delay_ns", "reply_delay_ns", "copy_delay_ns")
 

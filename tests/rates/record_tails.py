@@ -19,8 +19,8 @@ from tracer.attach.probes import Probes
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
-from tracer.record import capture
-from tracer.session import Options, attach
+from tracer.recorder.record import capture
+from tracer.recorder.session import Options, attach
 
 COUNTS = (400, 1000, 5000)
 SAME_RUNS = 3

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from tracer.compare import Comparison, Options
-from tracer.digest import KEY, VALUES, Digest
+from tracer.compare.comparison import Comparison, Options
+from tracer.compare.digest import KEY, VALUES, Digest
 
 FEW = Options(resamples=699)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from properties import check_partition, check_sums
 
 from tracer.correlate.exchanges import correlate
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 from tracer.event import KIND_MESSAGE, KIND_SPAN, NETLINK, TO_KERNEL, TO_USER
 from tracer.recording import SCHEMAS
 

@@ -14,8 +14,8 @@ from run_builder import META, record, times
 # Loaded here, for pytester forgets what a session inside this one imports, and numpy cannot
 # be loaded twice.
 import tracer
-from tracer import baseline
-from tracer.digest import digest
+from tracer.compare import baseline
+from tracer.compare.digest import digest
 from tracer.pytest_plugin import check
 
 assert check

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from report_doubles import GET, LEDGER, META, NETLINK, exchanges, run
 
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 
 SET = {"encode": 10, "entry": 30, "handler": 40, "exit": 5, "decode": 5}
 NOTIFY = {"reply": 5, "queue": 170, "wake": 3, "copy": 3, "recv_exit": 4, "decode": 25}

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tracer.correlate.pieces import STAGES
-from tracer.frames import Run
+from tracer.correlate.stages import STAGES
+from tracer.run import Run
 
 #: The share of msgchan exchanges that a full plan may leave not wholly explained.
 UNEXPLAINED_SHARE = 0.001

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tracer
-from tracer.frames import Run
 from tracer.recording import SCHEMAS
+from tracer.run import Run
 
 ALL_CHANNELS = Path(__file__).parents[1] / "data" / "all-channels"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 from tracer.recording import SCHEMA_VERSION, SCHEMAS
 
 NETLINK = {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tracer.digest import Digest, quantile_lines, tails
+from tracer.compare.digest import Digest, quantile_lines, tails
 from tracer.event import POINTS
 from tracer.recording import SCHEMAS, RecordingWriter
 from tracer.recording.witnesses import MODULE_CHANNELS, LogCount

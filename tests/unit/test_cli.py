@@ -172,9 +172,9 @@ def test_exports_are_lazy() -> None:
     script = (
         "import sys, tracer\n"
         "assert 'pandas' not in sys.modules\n"
-        "assert tracer.load.__module__ == 'tracer.frames'\n"
+        "assert tracer.load.__module__ == 'tracer.run'\n"
         "assert 'bcc' not in sys.modules\n"
-        "assert tracer.capture.__module__ == 'tracer.record'"
+        "assert tracer.capture.__module__ == 'tracer.recorder.record'"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

@@ -15,10 +15,10 @@ import pytest
 from recording_copies import ALL_CHANNELS
 from run_builder import record, times
 
-from tracer import record as recorder
 from tracer.attach import doctor
 from tracer.cli import main
 from tracer.errors import TracerError
+from tracer.recorder import record as recorder
 
 Recorded = Callable[[Path, Callable[[], None]], int]
 Install = Callable[[Recorded], None]

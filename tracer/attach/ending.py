@@ -2,7 +2,7 @@
 """How traced threads ended, and which were still inside a call when tracing did.
 
 What a recording may lack at its end, and no more than that, the ledger allows for
-(:mod:`tracer.slack`).
+(:mod:`tracer.frames.slack`).
 """
 
 from __future__ import annotations

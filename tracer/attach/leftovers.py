@@ -7,7 +7,7 @@ module's reference. It does not take back
 - kretprobe events in tracefs: BCC defines one for each function, named
   ``r_FUNCTION_bcc_PID``, because it asks for a number of instances;
 - processes in the list of the module's relay;
-- the spool (`tracer.spool`).
+- the spool (`tracer.clients.spool`).
 
 Nothing of a living recorder is touched: an event's name says whose it is (and the kernel
 refuses to remove one that is in use), a spool is locked by the living.
@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tracer import spool
 from tracer.attach import relay
 from tracer.attach.sites import FUNCTIONS
+from tracer.clients import spool
 from tracer.errors import TracerError
 
 _FUNCTIONS = "|".join(function.name for function in FUNCTIONS)

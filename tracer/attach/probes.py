@@ -16,53 +16,24 @@ from tracer.attach import doctor, relay
 from tracer.attach.btf import Btf
 from tracer.attach.ending import Ending, OpenCall, Stopped, open_calls
 from tracer.attach.plan import Plan
+from tracer.attach.program import Program, compiler_flags, program_text
+from tracer.attach.ring import Ring
 from tracer.attach.sites import (
     BREAKPOINT,
-    FENTRY,
     FUNCTIONS,
     KPROBE,
-    OFFSETS,
     RELAY,
     Function,
 )
-from tracer.attach.sockets import netns_of
 from tracer.errors import TracerError
 from tracer.event import POINTS, NotUnderstood
-from tracer.process import users
-from tracer.resources import source_dir
-from tracer.ring import Ring
+from tracer.processes import users
 
-#: The fragments of the program, joined in this order.
-FRAGMENTS = (
-    "event.h",
-    "maps.c",
-    "filter.c",
-    "site.c",
-    "syscall.c",
-    "netlink.c",
-    "sockopt.c",
-    "copy.c",
-    "module.c",
-)
-MAX_THREADS = 8192
-MAX_PORTS = 16384
 #: Instances of a kretprobe on a call that never blocks: one per CPU would do
 #: without preemption. The kernel's limit is 4096 (KRETPROBE_MAXACTIVE_MAX).
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 _TRACED_FRESH = 2
-
-
-class _Bpf(bcc.BPF):  # type: ignore[misc]
-    """BCC's program, whose tables are named by texts.
-
-    BCC wants bytes and warns of each text; where a project makes errors of warnings, as pytest's
-    ``filterwarnings = ["error"]`` does, that would end the tracing.
-    """
-
-    def get_table(self, name: str, **how: Any) -> Any:
-        """The table of this name. Raises KeyError where there is none."""
-        return super().get_table(name.encode(), **how)
 
 
 @dataclass(frozen=True)
@@ -86,46 +57,6 @@ class Account:
             (self.time_sum - before.time_sum) % 2**64,
             self.missed - before.missed,
         )
-
-
-def program_text() -> str:
-    """The joined text of ``bpf/``, with ``#line`` markers for the compiler's messages."""
-    directory = source_dir("bpf")
-    parts = []
-    for name in FRAGMENTS:
-        parts.append(f'#line 1 "bpf/{name}"\n{(directory / name).read_text()}')
-    return "\n".join(parts)
-
-
-def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, int]) -> list[str]:
-    """The macros that the program text expects."""
-    try:
-        flags = [f"-D{macro}={btf.offset(path)}" for macro, path in OFFSETS.items()]
-    except KeyError as error:
-        raise TracerError(
-            "cannot compile the probes",
-            f"the kernel's BTF has no {error.args[0]}",
-            "report this kernel's version to the project",
-        ) from error
-    for function in FUNCTIONS:
-        site = plan.functions[function.name]
-        flags.append(f"-DSITE_{function.name}={site.upper()}")
-        if site == FENTRY:
-            flags.append(f"-DSLOTS_{function.name}={btf.slots(function.name)}")
-    netlink_proto, icmp_proto = protocols
-    return [
-        *flags,
-        f"-DMSGCHAN={int(plan.module)}",
-        f"-DNETLINK_PROTO={netlink_proto}",
-        f"-DICMP_PROTO={icmp_proto}",
-        f"-DHOME_NETNS={netns_of()}u",
-        f"-DMAX_THREADS={MAX_THREADS}",
-        f"-DMAX_PORTS={MAX_PORTS}",
-        f"-DRING_PAGES={ring_pages}",
-        f"-I{source_dir('kmod')}",
-        "-Wno-unused-function",
-        "-Wno-int-conversion",
-    ]
 
 
 class Probes:
@@ -154,7 +85,7 @@ class Probes:
         self._relayed: set[int] = set()
         self._ran_as: set[tuple[int, int]] = set()
         try:
-            self._bpf: Any = _Bpf(text=program_text().encode(), cflags=flags)
+            self._bpf: Any = Program(text=program_text().encode(), cflags=flags)
         except Exception as error:
             raise TracerError(
                 "cannot load the probes",

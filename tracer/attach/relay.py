@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tracer import spool
+from tracer.clients import spool
 from tracer.errors import TracerError
 
 FILTER = Path("/sys/module/msgchan/parameters/relay_tgid")

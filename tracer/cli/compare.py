@@ -6,19 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from tracer.cli.progress import step
-from tracer.comparable import CONDITIONS
-from tracer.compare import Options, compare_digests
-from tracer.correlate.pieces import STAGES
-from tracer.digest import Digest, digest
+from tracer.compare.conditions import CONDITIONS
+from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
-from tracer.frames import load
-from tracer.recording import META_NAME
-from tracer.report.comparison import render, summary
+
+if TYPE_CHECKING:
+    from tracer.compare.digest import Digest
 
 PLAIN_WIDTH = 110
 
@@ -87,6 +86,9 @@ def command(
         base, directories = directories[:1], directories[1:]
     elif not directories:
         raise click.UsageError("give at least one NEW after --base DIR")
+    from tracer.compare import Options, compare_digests
+    from tracer.report.comparison import render, summary
+
     sides = [recordings(base), recordings(directories)]
     _require_distinct([*sides[0], *sides[1]])
     options = Options(
@@ -115,6 +117,8 @@ def recordings(directories: Sequence[Path]) -> list[Path]:
 
     Raises :class:`TracerError` for a directory that neither is nor holds a recording.
     """
+    from tracer.recording import META_NAME
+
     found: list[Path] = []
     for directory in directories:
         inside = sorted(meta.parent for meta in directory.glob(f"*/{META_NAME}"))
@@ -143,4 +147,7 @@ def _require_distinct(paths: Sequence[Path]) -> None:
 
 def _read(paths: Sequence[Path]) -> list[Digest]:
     """One run in memory at a time."""
+    from tracer.compare.digest import digest
+    from tracer.run import load
+
     return [digest(load(path)) for path in paths]

@@ -6,12 +6,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from tracer.drive import CHANNELS, OPS, Outcome, Workload, drive
+from tracer.clients.workload import CHANNELS, OPS, Workload
+
+if TYPE_CHECKING:
+    from tracer.clients.drive import Outcome
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?)\s*(ns|us|µs|ms|s)?")
@@ -107,6 +111,8 @@ def command(
       sudo .venv/bin/tracer drive --channel netlink --count 10007 --size 100
       sudo .venv/bin/tracer drive --count 997 --rate 500 --handler-delay 50us
     """
+    from tracer.clients.drive import drive
+
     workload = Workload(
         channels=CHANNELS if channel == "all" else (channel,),
         count=count,

@@ -8,10 +8,7 @@ from pathlib import Path
 import click
 
 from tracer.cli.progress import note
-from tracer.export import perfetto, table
-from tracer.frames import load
 from tracer.output import write_whole
-from tracer.report.tables import reasons
 
 FORMATS = ("perfetto", "csv", "parquet")
 
@@ -52,6 +49,10 @@ def command(ctx: click.Context, directory: Path, form: str, output: Path, raw: b
     """
     if raw and form != "csv":
         raise click.UsageError(f"--raw is for csv; {form} holds texts as they were recorded")
+    from tracer.export import perfetto, table
+    from tracer.run import load
+    from tracer.tables import reasons
+
     run = load(directory)
     if form == "perfetto":
         counts: dict[str, int] = {}

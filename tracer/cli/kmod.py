@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
-from tracer import kmod
 from tracer.cli.progress import step
+from tracer.module import kmod
+from tracer.module.build import NAME
+from tracer.module.build import build as build_module
 
 
 @click.group(name="kmod")
@@ -34,7 +36,7 @@ def build(kernel: str | None) -> None:
     Example:
       tracer kmod build --kernel 6.1.0-56-amd64
     """
-    click.echo(kmod.build(kernel, step))
+    click.echo(build_module(kernel, step))
 
 
 @command.command()
@@ -61,7 +63,7 @@ def load(
     }
     parameters = {name: value for name, value in given.items() if value is not None}
     new = kmod.load(module, step, **parameters)
-    click.echo(f"{kmod.NAME} is loaded" + ("" if new else " already"))
+    click.echo(f"{NAME} is loaded" + ("" if new else " already"))
 
 
 @command.command()
@@ -72,7 +74,7 @@ def unload() -> None:
     Example:
       sudo .venv/bin/tracer kmod unload
     """
-    click.echo(f"{kmod.NAME} is unloaded" if kmod.unload() else f"{kmod.NAME} was not loaded")
+    click.echo(f"{NAME} is unloaded" if kmod.unload() else f"{NAME} was not loaded")
 
 
 @command.command()

@@ -90,6 +90,6 @@ def command(
 
 
 def _build(version: str) -> Path:
-    from tracer import kmod
+    from tracer.module.build import build
 
-    return kmod.build(version, step)
+    return build(version, step)

@@ -118,8 +118,8 @@ def command(
         raise click.UsageError("give either a command after -- or a process with -p")
     # Before the import of BCC, which may be what is missing.
     doctor.require()
-    from tracer.record import record_command, record_process
-    from tracer.session import Options
+    from tracer.recorder.record import record_command, record_process
+    from tracer.recorder.session import Options
 
     options = Options(attach=attach, copy=copy, ring=ring_size)
 
@@ -172,8 +172,8 @@ def _in_two_steps(
 
 def _verdict(path: Path) -> int:
     """1, and a line for each loss, when the recording does not balance."""
-    from tracer.frames import load
-    from tracer.report.units import count_text
+    from tracer.run import load
+    from tracer.units import count_text
 
     run = load(path)
     note(f"{len(run.events)} events, {len(run.exchanges)} exchanges")

@@ -9,11 +9,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tracer.frames import load
-from tracer.report.summary import summary
-from tracer.report.tables import reasons
-from tracer.report.text import render
-
 PLAIN_WIDTH = 100
 
 
@@ -45,20 +40,28 @@ def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | Non
     """
     if as_json and html:
         raise click.UsageError("--json and --html exclude each other")
+    from tracer.run import load
+
     run = load(directory)
     if html:
-        from tracer.report.html import write_page  # late: it imports matplotlib
+        from tracer.report.html import write_page
 
         write_page(run, html)
         click.echo(str(html))
     elif as_json:
+        from tracer.report.summary import summary
+
         click.echo(json.dumps(summary(run), indent=1))
     else:
+        from tracer.report.text import render
+
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = PLAIN_WIDTH
         render(run, console)
     if not run.trusted:
+        from tracer.tables import reasons
+
         for reason in reasons(run) if as_json or html else []:
             click.echo(f"untrusted: {reason}", err=True)
         ctx.exit(1)

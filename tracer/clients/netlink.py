@@ -3,8 +3,8 @@
 
 `MsgchanSocket` does one system call to send and one to receive, in the calling
 thread, on the socket that pyroute2 made: pyroute2's own calls run an asyncio
-loop each time, which is what `EpollMsgchanSocket` is for (its receiver waits
-in epoll, as every user of pyroute2 does). Both write the user side's log.
+loop each time, which is what :mod:`tracer.clients.epoll` is for (its receiver waits in epoll, as
+every user of pyroute2 does). Both write the user side's log.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, nlmsg
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.marshal import Marshal
+from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR
 from pyroute2.netlink.nlsocket import AsyncNetlinkSocket, NetlinkSocket
 
 from tracer.clients import wire
+from tracer.clients.messages import MsgchanMarshal, Reply, Request
 from tracer.clients.sends import (
     CHANNEL_NETLINK,
     CHANNEL_NOTIFY,
@@ -42,67 +41,6 @@ _REPLY_TYPES = range(wire.TYPE_REPLY, wire.TYPE_REPLY + len(Op))
 _ERROR = struct.Struct("=i")
 _TIMEVAL = struct.Struct("@ll")
 _now = time.monotonic_ns
-
-
-class request_message(nlmsg):  # type: ignore[misc]
-    """A structured request, as pyroute2 writes it."""
-
-    __slots__ = ()
-    fields = (*wire.REQUEST_FIELDS, ("payload", "s"))
-
-
-class reply_message(nlmsg):  # type: ignore[misc]
-    """A structured reply, as pyroute2 reads it; ``payload`` is what follows the struct."""
-
-    __slots__ = ()
-    fields = wire.REPLY_FIELDS
-
-    def decode(self) -> None:
-        """Decode the struct, then take the payload that it announces."""
-        super().decode()
-        start = self.offset + _HEAD + wire.REPLY.size
-        self["payload"] = bytes(self.data[start : start + self["size"]])
-
-
-class MsgchanMarshal(Marshal):  # type: ignore[misc]
-    """Knows what the module sends on its netlink protocol."""
-
-    # Replies only: an error carries the header of its request without what
-    # followed, which a class for requests could not decode.
-    msg_map: ClassVar[dict[int, type[nlmsg]]] = {wire.TYPE_REPLY + op: reply_message for op in Op}
-
-
-class Request(NamedTuple):
-    """What to ask; sizes in bytes, delays in nanoseconds, ``error`` a positive errno."""
-
-    op: Op
-    payload: bytes = b""
-    token: int = 0
-    reply_size: int = 0
-    error: int = 0
-    handler_delay_ns: int = 0
-    reply_delay_ns: int = 0
-    ack: bool = False
-
-    @property
-    def is_answered(self) -> bool:
-        """Does the module answer, as long as nothing unforeseen fails?"""
-        return self.ack or self.error != 0 or self.op != Op.SINK
-
-
-class Reply(NamedTuple):
-    """One received message; ``error`` is a positive errno, 0 for an ack.
-
-    What was waited (ns, see :class:`tracer.clients.wire.Waited`) a structured reply tells only.
-    """
-
-    type: int
-    seq: int
-    token: int
-    payload: bytes
-    error: int
-    handler_waited_ns: int = 0
-    reply_waited_ns: int = 0
 
 
 class _NoTransport(AsyncNetlinkSocket):  # type: ignore[misc]
@@ -352,86 +290,3 @@ class MsgchanSocket(DirectSocket):
         start = offset + _HEADS
         self._out[start : start + size] = payload
         return length
-
-
-class AsyncMsgchanSocket(AsyncNetlinkSocket):  # type: ignore[misc]
-    """pyroute2's asynchronous socket with the module's messages and the user side's log."""
-
-    marshal_class = MsgchanMarshal
-    sending: tuple[int, int, int] = (0, 0, 0)
-    """Of the request under way: begin (ns), token, end (ns) once it was sent."""
-    portid = 0
-
-    def send(self, data: bytes, flags: int = 0) -> int:
-        """Send and log one buffer that pyroute2 encoded."""
-        begin, token, _ = self.sending
-        length, type_, _, seq, _ = wire.NLMSGHDR.unpack_from(data)
-        code = 0
-        try:
-            return int(super().send(data, flags))
-        except OSError as error:
-            code = error.errno or errno.EIO
-            raise
-        finally:
-            end = _now()
-            self.sending = (begin, token, end)
-            SendLog.for_thread().add(
-                begin, end, token, 0, self.portid, seq, length, type_, code,
-                CHANNEL_NETLINK, KIND_SEND, self.spec["family"],
-            )  # fmt: skip
-
-
-class EpollMsgchanSocket(NetlinkSocket):  # type: ignore[misc]
-    """Structured requests through pyroute2's own send and receive: it waits in epoll.
-
-    For one thread. The log's receive begins where the send ended, because
-    pyroute2 starts to wait then. ``waited`` is of the last request that was answered.
-    """
-
-    async_class = AsyncMsgchanSocket
-    waited = Waited()
-
-    def __init__(self, portid: int = 0, proto: int | None = None) -> None:
-        self.proto = wire.parameters().netlink_proto if proto is None else proto
-        super().__init__(family=self.proto)
-        self.asyncore.socket.bind((portid, 0))
-        self.portid = self.asyncore.portid = self.asyncore.socket.getsockname()[0]
-        SendLog.for_thread().follow_spool()
-
-    def request(
-        self,
-        op: Op,
-        payload: bytes = b"",
-        *,
-        token: int = 0,
-        reply_size: int = 0,
-        error: int = 0,
-        handler_delay_ns: int = 0,
-        reply_delay_ns: int = 0,
-    ) -> bytes:
-        """Ask by ``nlm_request``, for operations with a reply; returns its payload."""
-        self.asyncore.sending = (_now(), token, 0)
-        message = request_message()
-        values = (token, op, reply_size, len(payload), error, handler_delay_ns, reply_delay_ns, 0)
-        for (name, _), value in zip(wire.REQUEST_FIELDS, values, strict=True):
-            message[name] = value
-        message["payload"] = payload
-        try:
-            (reply,) = self.nlm_request(message, wire.TYPE_REQUEST + op, NLM_F_REQUEST)
-        except NetlinkError as failure:
-            size = _HEAD + _ERROR.size + _HEAD
-            seq = message["header"]["sequence_number"]
-            self._log_receive(token, seq, size, NLMSG_ERROR, failure.code)
-            raise OSError(failure.code, os.strerror(failure.code)) from failure
-        header = reply["header"]
-        size = (header["length"] + 3) & ~3
-        self._log_receive(token, header["sequence_number"], size, header["type"], 0)
-        self.waited = Waited(reply["handler_waited_ns"], reply["reply_waited_ns"])
-        return bytes(reply["payload"])
-
-    def _log_receive(self, token: int, seq: int, size: int, type_: int, error: int) -> None:
-        begin = self.asyncore.sending[2]
-        SendLog.for_thread().add(
-            begin, _now(), token, 0, self.portid, seq, size, type_, error,
-            CHANNEL_NETLINK, KIND_RECEIVE, self.proto,
-        )  # fmt: skip

@@ -7,7 +7,7 @@ so an entry costs one ``struct.pack_into``. Where the environment variable
 recorder reads while it grows and which survives a kill of the program;
 otherwise the last entries of each thread stay in anonymous memory. The file lies
 in a directory of the program's user, that only this user can list or enter;
-:mod:`tracer.clients.spool` says why and reads it.
+:mod:`tracer.clients.spool_reader` says why and reads it.
 """
 
 from __future__ import annotations

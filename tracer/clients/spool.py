@@ -1,223 +1,119 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading what traced programs log into a spool directory, which may hold anything else as well.
+"""The directory of a recording in the making, outside its files: logs come in there.
 
-Whoever is traced writes there, so the recorder, which is root, believes nothing it finds::
-
-    SPOOL/                  the recorder's; others may enter and create, not list, and remove
-                            only what is theirs (mode 1733)
-    SPOOL/UID/              the user's (0700), made by the first of this user's programs
-    SPOOL/UID/TGID-TID-N.sends
-
-A program may change its user at any time (sudo, a daemon that drops its rights), so
-the recorder cannot make the directories beforehand: the programs do. Therefore a
-directory's name proves nothing, and what counts is its owner, which only root can
-change: a file is read if it is regular, of its directory's owner, not linked from
-elsewhere, no larger than a log, and named after a process that is traced and ran as
-that user. Nothing is followed and no opening waits (a symbolic link, a pipe). Each
-entry must name the process and thread that the file is named after.
-
-What is refused is counted. Where its owner is a user of a traced process, a log may
-be lost and the recording is not trusted; a stranger must not have that power, so what
-others put there is told and not held against the recording.
+It is locked (``flock``) by the recorder for as long as that lives, and the kernel drops
+the lock with the process however it ends. So whoever gets the lock knows, without a
+guess by process id or age, that the directory is left over and may clear it away; with
+it goes what the directory notes of changes that outlive a process (see `relayed`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-import re
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import islice
-from typing import Any
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
-
-from tracer.clients.sends import BLOCK_BYTES, SEND_DTYPE
-
-#: Entries after which one read ends and leaves the rest to the next: 16 MiB.
-READ_LIMIT = 1 << 18
-#: Files of one directory that are looked at.
-FILES_LIMIT = 1 << 16
-#: Refused files that are told apart; of more, the count stays here.
-ODD_LIMIT = 1000
-
-_CHUNK = 1024
-_NAME = re.compile(r"(\d{1,10})-(\d{1,10})-(\d{1,10})\.sends", re.ASCII)
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+PREFIX = "tracer-spool-"
+_RELAYED = "relayed"
 
 
-class SpoolReader:
-    """Reads the entries that programs write into a spool directory.
+class Spool:
+    """A new spool. ``path`` is where traced programs log their sends.
 
-    ``ran_as(tgid, uid)`` tells whether a traced process ran as a user; without it, what
-    the caller's own user wrote is read. Files that were read to their end are removed,
-    so that a long run does not fill the file system that holds the spool.
+    Others may enter the outer directory and not list it, and ``path`` has a name that
+    nobody guesses: who is to write there was told it.
     """
 
-    def __init__(
-        self,
-        directory: str | os.PathLike[str],
-        ran_as: Callable[[int, int], bool] = lambda _tgid, uid: uid == os.geteuid(),
-    ) -> None:
-        self._root = os.open(directory, _OPEN | os.O_DIRECTORY)
-        self._ran_as = ran_as
-        self._writers: set[tuple[int, int]] = set()
-        self._offsets: dict[tuple[str, str], int] = {}
-        self._round: Iterator[np.ndarray[Any, Any]] = iter(())
-        self.odd: dict[tuple[int, str], str] = {}
-        """Why a file was refused, by its owner's user id and its name in printable letters."""
+    def __init__(self) -> None:
+        self._outer, self._lock = _claimed()
+        self._outer.chmod(0o711)
+        self.path = self._outer / secrets.token_hex(16)
+        self.path.mkdir()
+        self.path.chmod(0o1733)
+
+    def note_relayed(self, tgid: int) -> None:
+        """Note, before it is so, that the module's relay reports a process on our behalf."""
+        with (self._outer / _RELAYED).open("a") as file:
+            file.write(f"{tgid}\n")
 
     def close(self) -> None:
-        """Read no more."""
-        self._round = iter(())
-        os.close(self._root)
+        """Remove it. What a program still makes there, the next recorder removes."""
+        shutil.rmtree(self._outer, ignore_errors=True)
+        os.close(self._lock)
 
-    def read(self) -> np.ndarray[Any, Any]:
-        """The entries (`SEND_DTYPE`) completed since the last call, each once.
 
-        Within a thread they come in the order in which they were written. A call that
-        found `READ_LIMIT` entries ends there; the next goes on with the other files.
-        """
-        found: list[np.ndarray[Any, Any]] = []
-        count = 0
-        for fresh in (False, True):
-            if fresh:
-                self._round = self._walk()
-            for entries in self._round:
-                found.append(entries)
-                count += len(entries)
-                if count >= READ_LIMIT:
-                    return np.concatenate(found)
-        return np.concatenate(found) if found else np.zeros(0, SEND_DTYPE)
-
-    def rest(self) -> Iterator[np.ndarray[Any, Any]]:
-        """What is there now, in pieces of at most a file: at the end, when nothing is left out.
-
-        Files that are made meanwhile are not read: a program that goes on does not keep us.
-        """
-        yield from self._round
-        yield from self._walk()
-
-    def _walk(self) -> Iterator[np.ndarray[Any, Any]]:
-        """Each file once, as they were listed."""
-        seen: set[tuple[str, str]] = set()
-        for name in self._listed(self._root, "."):
-            with self._opened(self._root, name, name) as directory:
-                if directory is None:
-                    continue
-                user = os.fstat(directory).st_uid
-                if not stat.S_ISDIR(os.fstat(directory).st_mode):
-                    self._refuse(user, name, "not a user's directory")
-                    continue
-                for file in sorted(self._listed(directory, name), key=_in_order):
-                    seen.add((name, file))
-                    yield from self._file(directory, name, user, file)
-        for gone in self._offsets.keys() - seen:
-            del self._offsets[gone]
-
-    def _file(
-        self, directory: int, place: str, user: int, name: str
-    ) -> Iterator[np.ndarray[Any, Any]]:
-        path = f"{place}/{name}"
-        named = _NAME.fullmatch(name)
-        if not named:
-            self._refuse(user, path, "not named like a log")
-            return
-        tgid, tid = int(named[1]), int(named[2])
-        with self._opened(directory, name, path, user) as fd:
-            if fd is None:
-                return
-            why = self._objection(os.fstat(fd), user, tgid)
-            if why:
-                self._refuse(user, path, why)
-                return
-            offset = self._offsets.get((place, name), 0)
-            for entries in _complete_from(fd, offset):
-                offset += entries.nbytes
-                own = (entries["tgid"] == tgid) & (entries["tid"] == tid)
-                if not own.all():
-                    self._refuse(user, path, "entries of another thread")
-                yield entries[own]
-            self._offsets[place, name] = offset
-        if offset == BLOCK_BYTES:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=directory)
-                del self._offsets[place, name]
-
-    def _objection(self, status: os.stat_result, user: int, tgid: int) -> str:
-        """Why this is not a log of that process and user, ``""`` when it is."""
-        if not stat.S_ISREG(status.st_mode):
-            return "not a regular file"
-        if status.st_uid != user:
-            return "of another user than its directory"
-        if status.st_nlink > 1:
-            return "linked from elsewhere"
-        if status.st_size > BLOCK_BYTES:
-            return "larger than a log"
-        if (tgid, user) not in self._writers:
-            if not self._ran_as(tgid, user):
-                return "of no traced process of this user"
-            self._writers.add((tgid, user))
-        return ""
-
-    @contextmanager
-    def _opened(
-        self, directory: int, name: str, path: str, user: int | None = None
-    ) -> Iterator[int | None]:
-        """A descriptor; None of what is gone, or refused because it cannot be opened."""
+def abandoned() -> Iterator[Path]:
+    """The spools of recorders that are dead, each locked until the next is asked for."""
+    for path in _all():
+        lock = _lock(path)
+        if lock is None:
+            continue
         try:
-            fd = os.open(name, _OPEN, dir_fd=directory)
-        except OSError as error:
-            with suppress(FileNotFoundError):
-                owner = os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid
-                self._refuse(owner if user is None else user, path, os.strerror(error.errno or 0))
-            yield None
-            return
-        try:
-            yield fd
+            yield path
         finally:
-            os.close(fd)
-
-    def _listed(self, directory: int, path: str) -> list[str]:
-        try:
-            with os.scandir(directory) as entries:
-                names = [entry.name for entry in islice(entries, FILES_LIMIT + 1)]
-        except FileNotFoundError:  # removed
-            return []
-        if len(names) > FILES_LIMIT:
-            self._refuse(os.fstat(directory).st_uid, path, "more files than are looked at")
-        return names[:FILES_LIMIT]
-
-    def _refuse(self, user: int, path: str, why: str) -> None:
-        # Whoever made the file chose its name: nothing that moves a cursor may be printed.
-        printable = ascii(path)[1:-1][:80]
-        if len(self.odd) < ODD_LIMIT:
-            self.odd.setdefault((user, printable), why)
+            os.close(lock)
 
 
-def _in_order(name: str) -> tuple[int, ...]:
-    """Sorts logs by process, thread and number, so that a thread's come as they were written."""
-    named = _NAME.fullmatch(name)
-    return tuple(int(part) for part in named.groups()) if named else ()
+def in_use() -> list[Path]:
+    """The spools of recorders that live, of this process as well."""
+    dead = set(abandoned())
+    return [path for path in _all() if path not in dead]
 
 
-def _complete_from(fd: int, offset: int) -> Iterator[np.ndarray[Any, Any]]:
-    """The whole entries of a log from ``offset`` (bytes) up to the first unwritten one."""
-    count = 1  # most files have nothing new: look at one entry before a buffer is taken for more
-    while offset < BLOCK_BYTES:
-        data = os.pread(fd, min(count * 64, BLOCK_BYTES - offset), offset)
-        entries = _complete(data)
-        if len(entries):
-            yield entries
-        if len(entries) < count:
-            return
-        offset += entries.nbytes
-        count = _CHUNK
+def relayed(path: Path) -> set[int]:
+    """The processes that a spool's recorder had the module's relay report."""
+    try:
+        return {int(line) for line in (path / _RELAYED).read_text().split() if line.isdigit()}
+    except OSError:
+        return set()
 
 
-def _complete(data: bytes) -> np.ndarray[Any, Any]:
-    """The whole entries at the beginning of ``data``, up to the first unwritten one."""
-    entries = np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
-    written = (entries["sealed"] == 1) & (entries["end_ns"] != 0)
-    return entries if written.all() else entries[: int(np.argmin(written))]
+def recorder(path: Path) -> int:
+    """The process id of a spool's recorder."""
+    return int(path.name.removeprefix(PREFIX).partition("-")[0])
+
+
+def remove(path: Path) -> None:
+    """Remove the spool of a dead recorder."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _claimed() -> tuple[Path, int]:
+    """A new directory and the descriptor that holds its lock."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_base()))
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if path.exists():
+            return path, fd
+        os.close(fd)  # somebody cleared it away before it was locked
+
+
+def _all() -> list[Path]:
+    return sorted(_base().glob(f"{PREFIX}[0-9]*-*"))
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor that holds the directory's lock; None if it is not ours, or not free."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _base() -> Path:
+    """Where a shared mapping costs no disk: /dev/shm if it is there."""
+    shared = Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())

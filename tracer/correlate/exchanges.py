@@ -14,10 +14,11 @@ from tracer.correlate.columns import NONE, Events, events_of, latest, names, tak
 from tracer.correlate.names import netlink_names, sockopt_names
 from tracer.correlate.netlink import Answers, Reads, answers_of, reads_of, receive_entries
 from tracer.correlate.notify import notify_exchanges
-from tracer.correlate.pieces import STAGES, Pieces
+from tracer.correlate.pieces import Pieces
 from tracer.correlate.request import peer_exchanges, request_exchanges
 from tracer.correlate.rows import CHANNELS, INTEGERS, MATCHES, STATUSES, Block
 from tracer.correlate.sockopt import sockopt_exchanges
+from tracer.correlate.stages import STAGES
 from tracer.correlate.user import CALL, RECEIVE, SEND, Sends, sends_of
 
 #: ``channel`` of the user's log -> channel of an exchange.

@@ -24,7 +24,7 @@ from tracer.event import SENDS
 from tracer.export.tracks import Ints, Track, Tracks, lanes, metadata, names
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 _KINDS = ("send", "receive", "call")
 _LOG_CHANNELS = ("netlink", "setsockopt", "getsockopt", "notify")
@@ -36,7 +36,7 @@ _EXCHANGE_ARGS = (
 )  # fmt: skip
 
 
-def write(run: Run, path: Path) -> dict[str, int]:
+def write(run: Frames, path: Path) -> dict[str, int]:
     """Write the trace; returns how many slices of each category, flows and tracks it has."""
     tracks = Tracks()
     threads, processes = names(run.tasks)
@@ -64,7 +64,7 @@ def write(run: Run, path: Path) -> dict[str, int]:
     }
 
 
-def _about(run: Run) -> dict[str, str]:
+def _about(run: Frames) -> dict[str, str]:
     meta = run.meta
     told = {key: str(meta.get(key, "")) for key in ("host", "kernel", "started", "tracer")}
     return told | {"clock": "CLOCK_MONOTONIC", "trusted": "yes" if run.trusted else "NO"}
@@ -75,7 +75,7 @@ def _about(run: Run) -> dict[str, str]:
 
 
 def _thread_slices(
-    run: Run, tracks: Tracks, threads: dict[int, str]
+    run: Frames, tracks: Tracks, threads: dict[int, str]
 ) -> tuple[Iterator[str], list[Track]]:
     """The slices of events and log entries, and the track of every event by its row."""
     events, sends = run.events, run.sends
@@ -130,7 +130,7 @@ def _labels(events: pd.DataFrame, sends: pd.DataFrame) -> Any:
 # Sockets
 
 
-def _socket_slices(run: Run, tracks: Tracks) -> Iterator[str]:
+def _socket_slices(run: Frames, tracks: Tracks) -> Iterator[str]:
     """Every exchange on its socket, followed by its stages."""
     exchanges, stages = run.exchanges, run.stages
     filled = exchanges[["tgid", "tid", "netns", "proto", "portid"]].fillna(NONE).astype(np.int64)
@@ -172,7 +172,7 @@ def _socket_name(key: tuple[Any, ...]) -> str:
 # Flows
 
 
-def _flows(run: Run, places: list[Track]) -> Iterator[str]:
+def _flows(run: Frames, places: list[Track]) -> Iterator[str]:
     """For each reply that was received: where it was asked for, queued and received."""
     events = run.events.reset_index(names="row")
     for number, rows in enumerate(_ways(run, events).itertuples(index=False)):
@@ -181,7 +181,7 @@ def _flows(run: Run, places: list[Track]) -> Iterator[str]:
             yield _flow(phase, number + 1, places[row], int(events["start_ns"].iat[row]))
 
 
-def _ways(run: Run, events: pd.DataFrame) -> pd.DataFrame:
+def _ways(run: Frames, events: pd.DataFrame) -> pd.DataFrame:
     """Rows of events, one line per reply: sent, queued, copied; NONE for what was not seen."""
     stages = run.stages
     channel = run.exchanges["channel"].to_numpy(object)[stages["exchange"]]
@@ -207,7 +207,7 @@ def _ways(run: Run, events: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _sent(run: Run, events: pd.DataFrame) -> pd.Series[int]:
+def _sent(run: Frames, events: pd.DataFrame) -> pd.Series[int]:
     """Exchange -> row of the system call that sent its request."""
     calls = events[events["point"].isin(SENDS)][["row", "tid", "start_ns"]]
     entries = run.stages[run.stages["stage"] == "send_entry"][["exchange", "start_ns"]]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracer.report.units import printable
+from tracer.units import printable
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 META_KEY = b"tracer"
 FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001
@@ -22,7 +22,7 @@ FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001
 https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
-def write_csv(run: Run, path: Path, *, raw: bool = False) -> None:
+def write_csv(run: Frames, path: Path, *, raw: bool = False) -> None:
     """One line per exchange under a header of docs/frames.md's columns; NA is empty, times ns.
 
     A traced thread names itself, so its name may be a formula: a text that begins like one
@@ -46,7 +46,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def write_parquet(run: Run, path: Path) -> None:
+def write_parquet(run: Frames, path: Path) -> None:
     """One row per exchange; the recording's ``meta.json`` is in the schema's key ``tracer``."""
     table = pa.Table.from_pandas(run.exchanges, preserve_index=False)
     metadata = (table.schema.metadata or {}) | {META_KEY: json.dumps(run.meta).encode()}

@@ -20,7 +20,7 @@ from tracer.plot.style import Drawing
 from tracer.plot.waterfall import exchange, waterfall
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 __all__ = [
     "Drawing", "Plots", "compare", "distribution", "exchange", "heatmap", "sizes", "waterfall",
@@ -30,7 +30,7 @@ __all__ = [
 class Plots:
     """``run.plot``: the figures of one run as methods."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Frames) -> None:
         self._run = run
 
     def waterfall(self, only: tuple[str, str] | None = None) -> Drawing:
@@ -53,6 +53,6 @@ class Plots:
         """One exchange's stages, each where it lay in time: :func:`tracer.plot.exchange`."""
         return exchange(self._run, row)
 
-    def compare(self, other: Run | Sequence[Run]) -> Drawing:
+    def compare(self, other: Frames | Sequence[Frames]) -> Drawing:
         """This run and another, or several, beside each other: :func:`tracer.plot.compare`."""
         return compare(self._run, other)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
-from tracer.comparable import SHARED
-from tracer.correlate.pieces import STAGES
-from tracer.digest import Digest, digest
+from tracer.compare.conditions import SHARED
+from tracer.compare.digest import Digest, digest
+from tracer.compare.resample import level
+from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
 from tracer.plot.style import (
     CHANNEL_COLOURS,
@@ -33,15 +34,14 @@ from tracer.plot.style import (
     write,
 )
 from tracer.plot.types import Type, types
-from tracer.report.latency import Floats, Ints
-from tracer.report.tables import stage_table
-from tracer.report.units import axis_unit, log_span, time_text
-from tracer.resample import level
+from tracer.tables import stage_table
+from tracer.tables.latency import Floats, Ints
+from tracer.units import axis_unit, log_span, time_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 WIDE = 1080
 _LABELS, _BARS, _BASE, _NEW, _CHANGE, _SHARE = 92, 250, 76, 76, 80, 72
@@ -63,7 +63,7 @@ class Shown(NamedTuple):
     medians: dict[Key, dict[str, int]]
 
 
-def compare(base: Run, new: Run | Sequence[Run]) -> Drawing:
+def compare(base: Frames, new: Frames | Sequence[Frames]) -> Drawing:
     """Two runs, or one and several others, beside each other.
 
     One panel per type of exchange. Left, x: the median of each stage (linear, in the panel's
@@ -101,7 +101,7 @@ def compare(base: Run, new: Run | Sequence[Run]) -> Drawing:
         return drawing
 
 
-def _shown(run: Run, new: bool) -> Shown:
+def _shown(run: Frames, new: bool) -> Shown:
     found = {(t.channel, t.name): t for t in types(run)}
     medians: dict[Key, dict[str, int]] = {key: {} for key in found}
     for row in stage_table(run.exchanges).itertuples():

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from tracer.channels import crossings
 from tracer.plot.style import (
     CHANNEL_COLOURS,
     GROUND,
@@ -23,7 +22,8 @@ from tracer.plot.style import (
     styled,
     write,
 )
-from tracer.report.units import log_span, time_text
+from tracer.tables.channels import crossings
+from tracer.units import log_span, time_text
 
 WIDE = 1080
 _COLUMNS, _LEFT, _GAP = 3, 64, 28
@@ -34,10 +34,10 @@ _MARKS = {"netlink": "o", "setsockopt": "s", "getsockopt": "D"}
 def crossing(table: pd.DataFrame, first: str = "netlink", second: str = "getsockopt") -> Drawing:
     """Latency by payload, one panel for each number of threads, all on the same axes.
 
-    ``table`` is that of :func:`tracer.channels.by_payload`. x: payload (bytes, log); y: the
+    ``table`` is that of :func:`tracer.tables.channels.by_payload`. x: payload (bytes, log); y: the
     quantile that the table holds (log); a mark at the median over the runs, an upright line
     over their range, the channels set apart by a few pixels; dashed and named: where the lead
-    changes (:func:`tracer.channels.crossings`).
+    changes (:func:`tracer.tables.channels.crossings`).
     """
     shown = table[table["channel"].isin([first, second])]
     threads = sorted(shown["threads"].unique())

@@ -31,14 +31,14 @@ from tracer.plot.style import (
     write,
 )
 from tracer.plot.types import Type, types
-from tracer.report.latency import Floats, moved_bytes, settled, size_latency_table, time_edges
-from tracer.report.units import axis_unit, log_span, time_text
+from tracer.tables.latency import Floats, moved_bytes, settled, size_latency_table, time_edges
+from tracer.units import axis_unit, log_span, time_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 WIDE = 1080
 _NOTHING = "no exchange was completed"
@@ -47,7 +47,7 @@ _TYPE_MARKS = "osD^vPX"
 _BINS = 72
 
 
-def distribution(run: Run) -> Drawing:
+def distribution(run: Frames) -> Drawing:
     """How the latencies of each type are distributed.
 
     One line per type, in the report's order. x: ``total_ns`` of its settled exchanges (log);
@@ -113,7 +113,7 @@ def _hill(axes: Axes, of: Type, edges: Floats) -> None:
         )  # fmt: skip
 
 
-def heatmap(run: Run) -> Drawing:
+def heatmap(run: Frames) -> Drawing:
     """Latencies over time.
 
     One strip per channel. x: when an exchange began, since the first did (linear); y: its
@@ -218,7 +218,7 @@ def _cells(
         )  # fmt: skip
 
 
-def sizes(run: Run) -> Drawing:
+def sizes(run: Frames) -> Drawing:
     """Sizes against latency.
 
     x: bytes of request and reply together (log); y: ``total_ns`` of settled exchanges (log).

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tracer.report.units import byte_ticks, log_ticks, step_text
+from tracer.units import byte_ticks, log_ticks, step_text
 
 INK, MUTED, RULE, GROUND = "#1b1f24", "#5c636b", "#d8dce1", "#fffffe"
 

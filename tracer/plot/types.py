@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from tracer.report.latency import Ints, settled, totals
-from tracer.report.tables import groups, median_row, stage_table
+from tracer.tables.groups import groups
+from tracer.tables.latency import Ints, settled, totals
+from tracer.tables.stages import median_row, stage_table
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 
 class Type(NamedTuple):
@@ -40,7 +41,7 @@ class Type(NamedTuple):
         return median_row(self.exchanges, self.p50)
 
 
-def types(run: Run) -> list[Type]:
+def types(run: Frames) -> list[Type]:
     """The types that have settled exchanges, in the report's order."""
     found = dict(groups(settled(run.exchanges)))
     table = stage_table(run.exchanges)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 from tracer.plot.style import (
     MUTED,
     STAGE_COLOURS,
@@ -23,10 +23,10 @@ from tracer.plot.style import (
     write,
 )
 from tracer.plot.types import Type, types
-from tracer.report.units import axis_unit, time_text
+from tracer.units import axis_unit, time_text
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 PANEL = 500
 _LABELS, _VALUES, _ROW, _HEAD, _FOOT, _GAP = 92, 76, 22, 50, 46, 40
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
     dur_ns: int
 
 
-def pieces(run: Run, row: int) -> list[Piece]:
+def pieces(run: Frames, row: int) -> list[Piece]:
     """The stages of ``run.exchanges`` row ``row`` by time, gaps between them ``unexplained``.
 
     Together they last ``total_ns``.
@@ -64,7 +64,7 @@ def pieces(run: Run, row: int) -> list[Piece]:
     return told
 
 
-def waterfall(run: Run, only: tuple[str, str] | None = None) -> Drawing:
+def waterfall(run: Frames, only: tuple[str, str] | None = None) -> Drawing:
     """Where the median exchange of each type spent its time.
 
     One panel per type, or the one of ``only`` (channel and name). The median exchange is one
@@ -76,7 +76,7 @@ def waterfall(run: Run, only: tuple[str, str] | None = None) -> Drawing:
     return median(run, shown)
 
 
-def median(run: Run, shown: list[Type]) -> Drawing:
+def median(run: Frames, shown: list[Type]) -> Drawing:
     """As :func:`waterfall`, of types that are known already."""
     panels = [
         (t.title, f"median of {len(t.exchanges):,}: {time_text(t.p50)}", pieces(run, t.median))
@@ -85,7 +85,7 @@ def median(run: Run, shown: list[Type]) -> Drawing:
     return _panels(panels, "Stages of the median exchange")
 
 
-def exchange(run: Run, row: int) -> Drawing:
+def exchange(run: Frames, row: int) -> Drawing:
     """One exchange's own waterfall; ``row`` is its row in ``run.exchanges``.
 
     x: time since it began (linear); y: its stages from first to last; at the right how long

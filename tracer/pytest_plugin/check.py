@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One check: runs against a baseline, judged by :mod:`tracer.compare`."""
+"""One check: runs against a baseline, judged by :mod:`tracer.compare.comparison`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tracer.baseline import Baseline, dumps, load, make
-from tracer.comparable import CONDITIONS, ORDER, require_comparable
-from tracer.compare import (
+from tracer.compare.baseline import Baseline, dumps, load, make
+from tracer.compare.comparable import require_comparable
+from tracer.compare.comparison import (
     FASTER,
     INCONCLUSIVE,
     SAME,
@@ -25,9 +25,10 @@ from tracer.compare import (
     Options,
     compare_digests,
 )
-from tracer.digest import Digest, digest
+from tracer.compare.conditions import CONDITIONS, ORDER
+from tracer.compare.digest import Digest, digest
+from tracer.compare.wall_clock import needed_runs
 from tracer.errors import TracerError
-from tracer.frames import Run
 from tracer.pytest_plugin import failure, options
 from tracer.pytest_plugin.outcome import (
     CHECKS,
@@ -39,7 +40,7 @@ from tracer.pytest_plugin.outcome import (
     LatencyUnfit,
 )
 from tracer.report.comparison import summary
-from tracer.wall_clock import needed_runs
+from tracer.run import Run
 
 UPDATED, UNFIT = "updated", "unfit"
 _NAME = re.compile(r"[\w][\w.+-]*")
@@ -140,7 +141,7 @@ def _checked(
 def _require_comparable(
     base: Sequence[Digest], new: Sequence[Digest], how: Options, todo: str
 ) -> None:
-    """As :func:`tracer.comparable.require_comparable`, which tells what to do at a terminal."""
+    """As :func:`~tracer.compare.comparable.require_comparable`, which speaks to a terminal."""
     try:
         require_comparable(base, new, how.allow, how.types, how.same_workload)
     except TracerError as error:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
-from tracer.frames import Run
+from tracer.compare.comparison import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison
+from tracer.compare.tails import counted
 from tracer.report.comparison import numbers, same_within, why_open
-from tracer.report.tables import SETTLED
-from tracer.tails import counted
+from tracer.run import Run
+from tracer.tables.outcomes import SETTLED
 
 MOST_LINES = 8
 SLOWEST = 3
@@ -114,7 +114,7 @@ def _line(lines: pd.DataFrame, moved: str) -> pd.Series[Any]:
 
 
 def _verdict(lines: pd.DataFrame) -> str:
-    """The verdict on these lines alone, as :mod:`tracer.compare` finds that on all."""
+    """The verdict on these lines alone, as :mod:`tracer.compare.comparison` finds that on all."""
     found = set(lines["verdict"])
     if SLOWER in found:
         return SLOWER

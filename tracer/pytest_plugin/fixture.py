@@ -14,13 +14,13 @@ import pytest
 from tracer.errors import TracerError
 from tracer.pytest_plugin import options
 from tracer.pytest_plugin.outcome import LatencyUnfit, passed_so_far
-from tracer.traced import Traced
+from tracer.recorder.traced import Traced
 
 if TYPE_CHECKING:
     from tracer.attach.probes import Probes
-    from tracer.compare import Comparison
-    from tracer.frames import Run
-    from tracer.session import Options
+    from tracer.compare.comparison import Comparison
+    from tracer.recorder.session import Options
+    from tracer.run import Run
 
 NO_ROOT = "tracing needs root: run pytest as root, or with --latency-lab"
 NEVER_CHECKED = (
@@ -39,7 +39,7 @@ class Attached:
 
     def probes(self, options: Options) -> Probes:
         """Probes attached with these options. Raises :class:`TracerError`."""
-        from tracer.session import attach
+        from tracer.recorder.session import attach
 
         if self._probes is None or self._options != options:
             self.close()
@@ -59,7 +59,7 @@ def latency_probes(pytestconfig: pytest.Config) -> Iterator[Attached]:
 
     With --latency it fails there instead.
     """
-    from tracer.session import Options
+    from tracer.recorder.session import Options
 
     if not options.may_trace():
         if pytestconfig.getoption("latency"):
@@ -113,11 +113,11 @@ class Latency:
 
         ``with latency.trace() as run: ...`` and then ``latency.check(run, ...)``. A test that
         looks at ``run.exchanges`` by itself, and checks against no baseline, says
-        ``unchecked=True``. ``how``: attach, copy, ring, as in :class:`tracer.session.Options`;
-        other ones than before compile the probes anew.
+        ``unchecked=True``. ``how``: attach, copy, ring, as in
+        :class:`tracer.recorder.session.Options`; other ones than before compile the probes anew.
         """
-        from tracer.record import capture
-        from tracer.session import Options
+        from tracer.recorder.record import capture
+        from tracer.recorder.session import Options
 
         self._traced = self._traced or not unchecked
         try:
@@ -154,7 +154,7 @@ class Latency:
         ``stage`` and ``type`` ("msgchan echo", or a channel like "netlink") select what is
         compared; ``max_shift`` is what may change, "5%", "500ns" or "2% 100ns" (the larger),
         by default the larger of 2 % and 100 ns. ``allow`` waives conditions
-        (:data:`tracer.comparable.CONDITIONS`).
+        (:data:`tracer.compare.comparable.CONDITIONS`).
 
         Returns the comparison when it is the same or faster, None with --latency-update.
         Raises :class:`LatencyRegression`, :class:`LatencyInconclusive`, or

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tracer.compare import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison, within
-from tracer.digest import MEDIAN
+from tracer.compare.comparison import FASTER, INCONCLUSIVE, SAME, SLOWER, Comparison, within
+from tracer.compare.digest import MEDIAN
+from tracer.compare.tails import counted
 from tracer.report.summary import records
 from tracer.report.text import show
-from tracer.tails import counted
 
 MOST_REASONS = 5
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A report as one page that loads nothing, and a run's summary in a notebook.
 
-The numbers are those of :mod:`tracer.report.tables`, as in the text. The templates escape
+The numbers are those of :mod:`tracer.tables`, as in the text. The templates escape
 whatever comes from a recording.
 """
 
@@ -14,14 +14,14 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tracer.correlate.pieces import STAGES
+from tracer import tables
+from tracer.correlate.stages import STAGES
 from tracer.output import write_whole
-from tracer.report import tables
-from tracer.report.slowest import program, slowest_table
-from tracer.report.units import count_text
+from tracer.tables.slowest import program, slowest_table
+from tracer.units import count_text
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
     from tracer.plot.waterfall import Piece
 
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
@@ -53,7 +53,7 @@ class Bar(NamedTuple):
     title: str
 
 
-def write_page(run: Run, path: Path) -> None:
+def write_page(run: Frames, path: Path) -> None:
     """Write the page of ``run`` to ``path``, whole or not at all.
 
     Raises :class:`tracer.errors.TracerError` when it cannot be written there.
@@ -62,7 +62,7 @@ def write_page(run: Run, path: Path) -> None:
     write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def page(run: Run) -> str:
+def page(run: Frames) -> str:
     """The whole report as an HTML document."""
     # Late: matplotlib takes half a second to import, and a notebook's summary needs none.
     from tracer import plot
@@ -102,7 +102,7 @@ def page(run: Run) -> str:
     )
 
 
-def summary(run: Run) -> str:
+def summary(run: Frames) -> str:
     """A few lines of HTML: is it trusted, what was recorded, the latencies of each type."""
     return (
         _environment()
@@ -133,7 +133,7 @@ def _overview(stages: pd.DataFrame) -> list[Any]:
     return list(stages[stages["stage"] == "total"].itertuples())
 
 
-def _blocks(run: Run, stages: pd.DataFrame) -> list[Block]:
+def _blocks(run: Frames, stages: pd.DataFrame) -> list[Block]:
     from tracer.plot.svg import inline
     from tracer.plot.types import types
     from tracer.plot.waterfall import median
@@ -154,7 +154,7 @@ def _sizes(exchanges: pd.DataFrame) -> list[Any]:
     return list(found.assign(of=found["size"].map(_SIZE_NAMES), first=first).itertuples())
 
 
-def _slowest(run: Run) -> list[Slow]:
+def _slowest(run: Frames) -> list[Slow]:
     from tracer.plot.waterfall import pieces
 
     return [

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracer.correlate.pieces import STAGES
-from tracer.report import tables
-from tracer.report.latency import distribution_table, size_latency_table, time_table
-from tracer.report.slowest import slowest_table
+from tracer import tables
+from tracer.correlate.stages import STAGES
+from tracer.tables.latency import distribution_table, size_latency_table, time_table
+from tracer.tables.slowest import slowest_table
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 _META = ("command", "host", "kernel", "machine", "module", "started", "clock", "tracer")
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: Frames) -> dict[str, Any]:
     """What the text and the page say; times in ns, sizes in bytes, None for what is not known.
 
     ``medians`` and ``slowest`` hold single exchanges: ``row`` is the row in ``run.exchanges``,

@@ -13,20 +13,20 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tracer.report import tables
-from tracer.report.latency import distribution_table, size_latency_table, time_table
-from tracer.report.slowest import program, slowest_table
-from tracer.report.units import axis_unit, count_text, step_text, time_text
+from tracer import tables
+from tracer.tables.latency import distribution_table, size_latency_table, time_table
+from tracer.tables.slowest import program, slowest_table
+from tracer.units import axis_unit, count_text, step_text, time_text
 
 if TYPE_CHECKING:
-    from tracer.frames import Run
+    from tracer.frames.frames import Frames
 
 _READABLE_NS = 10_000_000_000  # above, a table in ns would be too wide
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
 _LEAST_SHARE = 0.01  # of a slow exchange: what is less is not told
 
 
-def render(run: Run, console: Console) -> None:
+def render(run: Frames, console: Console) -> None:
     """Print the whole report, in the order of the page."""
     exchanges = run.exchanges
     _header(run, console)
@@ -44,7 +44,7 @@ def render(run: Run, console: Console) -> None:
     verdict(run, console)
 
 
-def verdict(run: Run, console: Console) -> None:
+def verdict(run: Frames, console: Console) -> None:
     """Print whether the run can be trusted, and every reason why not."""
     if run.trusted:
         console.print("trusted: [bold green]yes[/], every line of the ledger balances")
@@ -54,7 +54,7 @@ def verdict(run: Run, console: Console) -> None:
         console.print(f"  [red]{escape(reason)}[/]", soft_wrap=not console.is_terminal)
 
 
-def _header(run: Run, console: Console) -> None:
+def _header(run: Frames, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -253,7 +253,7 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
     show(console, table)
 
 
-def _plan(run: Run, console: Console) -> None:
+def _plan(run: Frames, console: Console) -> None:
     table = _titled(console, "Attach plan")
     for name in ("point", "site"):
         table.add_column(name, no_wrap=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tracer import spool
 from tracer.attach import leftovers, relay
 from tracer.attach.leftovers import Leftovers
-from tracer.spool import Spool
+from tracer.clients import spool
+from tracer.clients.spool import Spool
 
 
 @pytest.fixture

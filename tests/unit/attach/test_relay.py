@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tracer import spool
 from tracer.attach import relay
+from tracer.clients import spool
 from tracer.errors import TracerError
 
 OTHER_RECORDER = """if True:
     import sys
     from pathlib import Path
-    from tracer import spool
+    from tracer.clients import spool
     spool._base = lambda: Path(sys.argv[1])
     spool.Spool().note_relayed(int(sys.argv[2]))
     print("noted", flush=True)

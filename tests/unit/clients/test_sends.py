@@ -16,7 +16,7 @@ import pytest
 
 from tracer.clients import sends
 from tracer.clients.sends import SEND_DTYPE, SendLog
-from tracer.clients.spool import SpoolReader
+from tracer.clients.spool_reader import SpoolReader
 from tracer.errors import TracerError
 
 COST_BOUND_NS = 1000

@@ -10,7 +10,7 @@ from event_builder import PID, ROUND_TRIP, Scene, round_trip, stages_of
 from recording_copies import ALL_CHANNELS
 
 import tracer
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 
 
 def test_nothing_recorded() -> None:

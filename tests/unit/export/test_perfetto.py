@@ -19,7 +19,7 @@ from trace_event_format import check
 
 import tracer
 from tracer.export import perfetto
-from tracer.frames import Run
+from tracer.run import Run
 
 
 def exported(run: Run, path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:

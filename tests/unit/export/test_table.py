@@ -40,7 +40,7 @@ def test_csv_gives_back_the_values(tmp_path: Path) -> None:
     assert found["status"].tolist() == run.exchanges["status"].tolist()
 
 
-def named(directory: Path, name: str) -> tracer.frames.Run:
+def named(directory: Path, name: str) -> tracer.run.Run:
     """The recording, its threads called ``name``."""
     copy = Copy(directory)
     copy.rows("tasks", lambda frame: frame.assign(comm=name))

@@ -17,7 +17,7 @@ import tracer
 from tracer import plot
 from tracer.errors import TracerError
 from tracer.plot.style import CHANNEL_COLOURS, MUTED, Drawing
-from tracer.report.units import time_text
+from tracer.units import time_text
 
 ECHO = ("netlink", "msgchan echo")
 

@@ -12,8 +12,8 @@ from report_doubles import NETLINK, exchanges
 
 from tracer import plot
 from tracer.plot.latency import _steps
-from tracer.report.tables import stage_table
-from tracer.report.units import time_text
+from tracer.tables import stage_table
+from tracer.units import time_text
 
 
 @pytest.mark.parametrize("draw", [plot.distribution, plot.heatmap, plot.sizes])

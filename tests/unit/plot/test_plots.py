@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracer import plot
-from tracer.frames import Run, load
+from tracer.run import Run, load
 
 RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from plot_doubles import PATHS
 
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 from tracer.plot import style
 
 

@@ -11,8 +11,8 @@ from report_doubles import GET, NETLINK, exchanges
 from tracer import plot
 from tracer.plot.style import STAGE_COLOURS, Drawing
 from tracer.plot.waterfall import pieces
-from tracer.report.tables import stage_table
-from tracer.report.units import time_text
+from tracer.tables import stage_table
+from tracer.units import time_text
 
 
 def texts(drawing: Drawing) -> list[str]:

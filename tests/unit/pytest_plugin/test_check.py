@@ -13,7 +13,7 @@ from latency_project import DETERMINISTIC, NO_PROBES, Project
 from recording_copies import ALL_CHANNELS
 from run_builder import STAGES, record, times
 
-from tracer.baseline import load
+from tracer.compare.baseline import load
 
 
 def said(result: pytest.RunResult) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tracer.baseline import load
-from tracer.correlate.pieces import STAGES
+from tracer.compare.baseline import load
+from tracer.correlate.stages import STAGES
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"

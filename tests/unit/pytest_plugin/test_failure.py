@@ -12,9 +12,9 @@ import pytest
 from run_builder import META, STAGES, Times, record, times
 
 import tracer
-from tracer.compare import INCONCLUSIVE, SLOWER, Comparison, Options, compare
-from tracer.frames import Run
+from tracer.compare.comparison import INCONCLUSIVE, SLOWER, Comparison, Options, compare
 from tracer.pytest_plugin.failure import _slowest, medians, rows, told
+from tracer.run import Run
 
 COUNTED = {"clock": META["clock"] | {"deterministic": True}}
 

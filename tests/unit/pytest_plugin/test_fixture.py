@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 from latency_project import Project
 
-from tracer import record
 from tracer.errors import TracerError
 from tracer.pytest_plugin import options
 from tracer.pytest_plugin.fixture import Attached
+from tracer.recorder import record
 
 USES = "def test_it(latency):\n    pass\n"
 
@@ -66,8 +66,8 @@ def test_tests_that_use_it_are_marked(project: Project) -> None:
 #: Instead of probes and a ring: a trace is a recording that is there already.
 RECORDED = """
 import contextlib, pytest
-import tracer, tracer.record
-from tracer.traced import Traced
+import tracer, tracer.recorder.record
+from tracer.recorder.traced import Traced
 
 @pytest.fixture(scope="session")
 def latency_probes():
@@ -82,7 +82,7 @@ def capture(path, probes=None):
     yield handle
     handle.finished(tracer.load({path!r}))
 
-tracer.record.capture = capture
+tracer.recorder.record.capture = capture
 """
 
 

@@ -20,10 +20,10 @@ from run_builder import META, record, times
 
 import tracer
 from tracer.cli import main
+from tracer.compare.digest import digest
 from tracer.correlate.exchanges import correlate
-from tracer.digest import digest
 from tracer.errors import TracerError
-from tracer.ledger import balance
+from tracer.frames.ledger import balance
 from tracer.recording import open_recording
 from tracer.recording.witnesses import DESCRIPTIVE, LogCount, seal
 

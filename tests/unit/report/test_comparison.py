@@ -15,8 +15,8 @@ import pytest
 import run_builder
 from rich.console import Console
 
-from tracer.comparable import WORKLOAD
-from tracer.compare import INCONCLUSIVE, Comparison, Options, compare_digests
+from tracer.compare.comparison import INCONCLUSIVE, Comparison, Options, compare_digests
+from tracer.compare.conditions import WORKLOAD
 from tracer.report.comparison import MOST_REASONS, render, summary
 
 

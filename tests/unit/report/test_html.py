@@ -14,15 +14,15 @@ from page_reader import Reader
 from plot_doubles import MARKUP, NOTIFY, crowded, empty, staged
 from report_doubles import META, NETLINK, exchanges
 
+from tracer import tables
 from tracer.cli import main
 from tracer.cli import report as cli
-from tracer.correlate.pieces import STAGES
+from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
-from tracer.frames import load
 from tracer.plot.style import STAGE_COLOURS
-from tracer.report import tables
 from tracer.report.html import page, summary, write_page
-from tracer.report.slowest import slowest_table
+from tracer.run import load
+from tracer.tables.slowest import slowest_table
 
 RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
 

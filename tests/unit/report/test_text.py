@@ -20,10 +20,10 @@ from rich.console import Console
 
 from tracer.cli import main
 from tracer.cli import report as cli
-from tracer.frames import load
 from tracer.report.html import page
-from tracer.report.slowest import slowest_table
 from tracer.report.text import render
+from tracer.run import load
+from tracer.tables.slowest import slowest_table
 
 RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
 RUNS = {"by hand": staged, "lab": lambda: load(RECORDING), "crowded": crowded}

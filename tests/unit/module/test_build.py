@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Building msgchan; what needs the real module is in tests/kernel."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from tracer.errors import TracerError
+from tracer.module import build
+from tracer.module.kmod import module_info
+from tracer.resources import source_dir
+
+HEADERS = sorted(path.parents[1].name for path in Path("/lib/modules").glob("*/build/Makefile"))
+
+
+def test_build_has_no_warning_and_is_made_once(build_in: Path) -> None:
+    said: list[str] = []
+
+    def progress(what: str) -> object:
+        said.append(what)
+        return nullcontext()
+
+    built = build.build(HEADERS[-1], progress)
+    assert built.parent.parent == build_in / "tracer" / "kmod"
+    log = (built.parent / "build.log").read_text()
+    assert not re.search(r"\b(warning|error)\b", log, re.IGNORECASE)
+    assert module_info(built.read_bytes())["vermagic"].startswith(HEADERS[-1] + " ")
+    assert build.build(HEADERS[-1], progress) == built
+    assert said == [f"building msgchan for kernel {HEADERS[-1]}"]
+
+
+def test_build_with_more_warnings_enabled_has_none(tmp_path: Path) -> None:
+    command = ["make", "-C", source_dir("kmod"), f"KVER={HEADERS[-1]}", f"BUILD={tmp_path}", "W=1"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not re.search(r"\bwarning\b", told.stdout + told.stderr, re.IGNORECASE)
+
+
+def test_build_where_the_sources_are_read_only(
+    build_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = tmp_path / "sources"
+    shutil.copytree(source_dir("kmod"), sources)
+    for path in [*sources.iterdir(), sources]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = sorted(sources.iterdir())
+    monkeypatch.setattr(build, "source_dir", lambda name: sources)
+    monkeypatch.setenv("TRACER_KMOD_BUILD", str(tmp_path / "build"))
+    assert build.build(HEADERS[-1]) == tmp_path / "build" / "msgchan.ko"
+    assert sorted(sources.iterdir()) == before
+
+
+def test_build_that_fails_tells_the_first_error(
+    build_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = tmp_path / "sources"
+    shutil.copytree(source_dir("kmod"), sources)
+    (sources / "trace.c").write_text("#error broken on purpose\n")
+    monkeypatch.setattr(build, "source_dir", lambda name: sources)
+    with pytest.raises(TracerError, match=r"#error broken on purpose; read .*build\.log"):
+        build.build(HEADERS[-1])
+
+
+def test_build_without_headers_names_the_package(build_in: Path) -> None:
+    with pytest.raises(TracerError, match=r"run .apt install linux-headers-9\.9\.9-none"):
+        build.build("9.9.9-none")
+
+
+def test_sources_and_kernel_decide_where_to_build(build_in: Path, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "main.c").write_text("one")
+    first = build.build_dir("6.1", sources)
+    (sources / "main.c").write_text("two")
+    assert len({first, build.build_dir("6.1", sources), build.build_dir("6.2", sources)}) == 3

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Drive the module's channels with a known workload, and tell what became of it.
+
+Channels are driven one after another, each by its own threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracer.clients import wire
+from tracer.clients.workers import TOLD, WORKERS, Tally, Worker
+from tracer.clients.workload import Workload
+from tracer.errors import TracerError
+
+__all__ = ["Outcome", "Wait", "Workload", "drive"]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What the module waited in one stage, over the answered requests; in nanoseconds."""
+
+    stage: str
+    asked_ns: int
+    p50_ns: int
+    min_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one channel's requests; times in nanoseconds, as the user side saw them.
+
+    ``late_p99_ns`` is how late paced requests began after their intended
+    times, which the latencies do not contain; 0 without pacing. ``waits`` are the delays
+    that the module's replies tell, asked for or not.
+    """
+
+    channel: str
+    requests: int
+    errors: int
+    mismatches: int
+    seconds: float
+    p50_ns: int
+    p99_ns: int
+    max_ns: int
+    late_p99_ns: int
+    first_error: str
+    waits: tuple[Wait, ...] = ()
+
+
+def drive(workload: Workload) -> list[Outcome]:
+    """Send the workload; one outcome per channel, sockopt's sets and gets apart.
+
+    Raises `TracerError` when the workload is not sound, the module is not
+    loaded, or it refuses the requests for good.
+    """
+    workload.check()
+    wire.require_loaded()
+    return [outcome for channel in workload.channels for outcome in _Team(channel, workload).run()]
+
+
+def _refused(channel: str, error: OSError) -> TracerError:
+    what = f"cannot drive {channel}"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return TracerError(
+            what,
+            "the requests are not permitted",
+            "run as root: they need CAP_NET_ADMIN, delays need it on the host, pings CAP_NET_RAW",
+        )
+    return TracerError(what, str(error), "see `tracer kmod status` and the kernel log")
+
+
+class _Team:
+    """All threads of one channel."""
+
+    def __init__(self, channel: str, workload: Workload) -> None:
+        self._channel = channel
+        self._load = workload
+        self._workers = [WORKERS[channel](workload, n) for n in range(workload.threads)]
+        self._barrier = threading.Barrier(workload.threads)
+        self._is_stopping = False
+        self._failure: Exception | None = None
+
+    def run(self) -> list[Outcome]:
+        threads = [
+            threading.Thread(target=self._work, args=(worker,), name=f"{self._channel}-{n}")
+            for n, worker in enumerate(self._workers)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._stop()
+            raise
+        if isinstance(self._failure, OSError):
+            raise _refused(self._channel, self._failure) from self._failure
+        if self._failure:
+            raise self._failure
+        return [self._outcome(kind) for kind in self._workers[0].kinds]
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            worker.run(self._barrier.wait, lambda: self._is_stopping)
+        except threading.BrokenBarrierError:
+            pass  # another thread failed and tells why
+        except Exception as error:
+            self._failure = self._failure or error
+            self._stop()
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        self._barrier.abort()
+
+    def _outcome(self, kind: str) -> Outcome:
+        tallies = [worker.tallies[kind] for worker in self._workers]
+        latency = np.concatenate([np.array(t.latency[: t.done], np.int64) for t in tallies])
+        lateness = np.concatenate([np.array(t.lateness[: t.done], np.int64) for t in tallies])
+        begin = min(worker.begin_ns for worker in self._workers)
+        end = max(worker.end_ns for worker in self._workers)
+        p50, p99, largest = _quantiles(latency)
+        return Outcome(
+            channel=kind,
+            requests=len(latency) + sum(t.errors for t in tallies),
+            errors=sum(t.errors for t in tallies),
+            mismatches=sum(t.mismatches for t in tallies),
+            seconds=(end - begin) / 1e9,
+            p50_ns=p50,
+            p99_ns=p99,
+            max_ns=largest,
+            late_p99_ns=_quantiles(lateness)[1],
+            first_error=next((t.first_error for t in tallies if t.first_error), ""),
+            waits=self._waits(kind, tallies),
+        )
+
+    def _waits(self, kind: str, tallies: list[Tally]) -> tuple[Wait, ...]:
+        """What the module waited for the requests that were answered by a reply."""
+        if kind == "netlink" and self._load.op == "sink":
+            return ()
+        found = []
+        for stage in TOLD.get(kind, ()):
+            told = [np.array(t.waited[stage][: t.done], np.int64) for t in tallies]
+            waited = np.concatenate(told)
+            if len(waited):
+                p50, _, largest = _quantiles(waited)
+                asked = getattr(self._load, f"{stage}_delay_ns")
+                found.append(Wait(stage, asked, p50, int(waited.min()), largest))
+        return tuple(found)
+
+
+def _quantiles(values: np.ndarray) -> tuple[int, int, int]:
+    """Median, 99th percentile and maximum; zeros for nothing."""
+    if not len(values):
+        return 0, 0, 0
+    p50, p99 = np.percentile(values, [50, 99])
+    return int(p50), int(p99), int(values.max())

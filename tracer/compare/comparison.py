@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compare runs: which exchange types and stages became slower or faster, and how sure that is.
+
+Computes only; :mod:`tracer.report.comparison` prints. The rules, line by line (a line is one
+quantile of one stage of one type of exchange):
+
+- The *change* is the difference of the two sides' levels (trimmed means over the runs).
+- A change matters from the *margin* on: the larger of 2 % of the base and 100 ns.
+- ``slower``, ``faster``: the change is at least the margin, its interval excludes 0, and no
+  chance division of the runs explains it (:func:`tracer.compare.resample.permutation_test`).
+- ``same``: the whole interval lies within the margin (equivalence, not lack of proof;
+  Schuirmann 1987).
+- ``inconclusive``: anything else, with the reason, and the margin with which it would be
+  ``same``.
+
+The whole is ``same`` only when every quantile of the stages that decide is settled: a tail is
+part of what ``same`` promises.
+
+On the deterministic clock a run repeats, so one a side is enough: a median's interval is that
+within the runs, widened by how well it repeats (:mod:`tracer.compare.repeatability`). There a line
+may move from nine tenths of the margin on, so that a rise of just the margin is found as surely as
+a larger one. Beyond the median the slow exchanges are counted (:mod:`tracer.compare.tails`). Unless
+stages are asked for, those within the kernel decide: a Python program's own stages do not repeat
+well enough.
+
+How much runs differ on a wall clock is :mod:`tracer.compare.wall_clock`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import floor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tracer.compare import repeatability, resample, tails
+from tracer.compare.comparable import notes, require_comparable
+from tracer.compare.conditions import ORDER
+from tracer.compare.digest import MEDIAN, MINIMUM, VALUES, Digest, digest
+from tracer.compare.order import unmixed
+from tracer.compare.resample import Floats
+from tracer.compare.verdicts import (
+    EXIT_STATUS,
+    FASTER,
+    INCONCLUSIVE,
+    SAME,
+    SLOWER,
+    Judged,
+    Options,
+    Sides,
+    judged,
+)
+from tracer.compare.wall_clock import between_runs, too_few
+from tracer.errors import TracerError
+
+if TYPE_CHECKING:
+    from tracer.frames.frames import Frames
+
+__all__ = [
+    "FASTER",
+    "INCONCLUSIVE",
+    "SAME",
+    "SLOWER",
+    "Comparison",
+    "Options",
+    "compare",
+    "compare_digests",
+]
+
+_TOO_FEW = f"has {min(MINIMUM.values())} settled exchanges in every run"
+_NEAR = 0.9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result.
+
+    ``lines``: channel, name, stage, quantile, decides (whether it must be settled for the
+    overall verdict), base_ns, new_ns, change_ns (new - base), change (share of the base),
+    low_ns and high_ns (interval of the change), margin_ns, p (adjusted for all lines; NA
+    without a test), verdict; and of an inconclusive line why (what keeps it open),
+    same_within_ns (with any larger margin it would be ``same``; NA where none would do) and
+    more_runs (a side, to settle it as it is; NA where they are too many or would not help). Where
+    exchanges were counted (:mod:`tracer.compare.tails`), low_ns and high_ns are NA, and
+    slow_from_ns, base_slow, base_count, new_slow, new_count say how many took longer than what,
+    of how many; elsewhere those are NA.
+    ``moved``: for each type the stage that contributes most to its change: channel, name,
+    stage, verdict, change_ns, share (of the change of the type's total; NaN where that is not
+    settled).
+    ``notes``: what else a reader should know, a line each. ``unmixed`` and ``too_few``: why,
+    whatever was measured, a wall clock settles no line between these runs, or none but the
+    gross ones (:mod:`tracer.compare.order`, :mod:`tracer.compare.wall_clock`); empty where that
+    is no matter.
+    """
+
+    verdict: str
+    lines: pd.DataFrame
+    moved: pd.DataFrame
+    base: tuple[str, ...]
+    new: tuple[str, ...]
+    deterministic: bool
+    notes: tuple[str, ...]
+    options: Options
+    unmixed: str = ""
+    too_few: str = ""
+
+    @property
+    def exit_status(self) -> int:
+        """0 same or faster, 1 slower, 3 inconclusive."""
+        return EXIT_STATUS[self.verdict]
+
+    @property
+    def more_runs(self) -> int | None:
+        """Runs to add to each side to settle every deciding line.
+
+        None when they are settled, or when that is no way to settle one.
+        """
+        needed = self._deciding_open["more_runs"]
+        return int(needed.max()) if len(needed) and needed.notna().all() else None
+
+    @property
+    def same_within(self) -> float | None:
+        """The smallest ``min_effect`` with which no deciding line would be open.
+
+        A share of the base, rounded up to a tenth of a percent. None when they are settled, or
+        when that is no way to settle one.
+        """
+        lines = self._deciding_open
+        shares = lines["same_within_ns"] / lines["base_ns"]
+        if not len(lines) or shares.isna().any() or np.isinf(shares).any():
+            return None
+        return within(float(shares.max()))
+
+    @property
+    def _deciding_open(self) -> pd.DataFrame:
+        return self.lines[self.lines["decides"] & (self.lines["verdict"] == INCONCLUSIVE)]
+
+
+def compare(
+    base: Sequence[Frames], new: Sequence[Frames], options: Options | None = None
+) -> Comparison:
+    """Compare two sides of one run or more; the replicate is the run.
+
+    Raises :class:`TracerError` when the runs are not comparable, or nothing is left to compare.
+    """
+    return compare_digests([digest(run) for run in base], [digest(run) for run in new], options)
+
+
+def compare_digests(
+    base: Sequence[Digest], new: Sequence[Digest], options: Options | None = None
+) -> Comparison:
+    """As :func:`compare`, on runs that were reduced to digests before."""
+    options = options or Options()
+    require_comparable(base, new, options.allow, options.types, options.same_workload)
+    index = _common_lines([*base, *new], options)
+    sides = Sides(_values(base, index), _values(new, index))
+    deterministic = all(run.deterministic for run in (*base, *new))
+    waived = deterministic or ORDER in options.allow
+    out_of_turn = "" if waived else unmixed(base, new)
+    lines = _judge(index.to_frame(index=False), sides, deterministic, not out_of_turn, options)
+    if deterministic:
+        lines = _with_tails(lines, base, new, options)
+    return Comparison(
+        verdict=_overall(lines),
+        lines=lines,
+        moved=_moved(lines),
+        base=tuple(run.name for run in base),
+        new=tuple(run.name for run in new),
+        deterministic=deterministic,
+        notes=notes(base, new, index, options.allow, options.types),
+        options=options,
+        unmixed=out_of_turn,
+        too_few="" if deterministic else too_few(len(base), len(new), options.false_alarms),
+    )
+
+
+def within(share: float) -> float:
+    """``share`` of the base, rounded up to a tenth of a percent: an interval of that reach is
+    within a margin that is larger."""
+    return (floor(share * 1000) + 1) / 1000
+
+
+# --------------------------------------------------------------------------
+# The numbers
+
+
+def _common_lines(runs: Sequence[Digest], options: Options) -> pd.MultiIndex:
+    """The lines that every run has, as far as the options select them.
+
+    Raises :class:`TracerError` for a type or stage that was asked for and has none: whoever
+    names it relies on its being compared.
+    """
+    index = runs[0].lines.index
+    for run in runs[1:]:
+        if not run.lines.index.equals(index):
+            index = index[index.isin(run.lines.index)]
+    if options.types:
+        channel, name = (index.get_level_values(level) for level in ("channel", "name"))
+        _require_all("type", options.types, [*channel, *name])
+        index = index[channel.isin(options.types) | name.isin(options.types)]
+    if options.stages:
+        stage = index.get_level_values("stage")
+        _require_all("stage", options.stages, stage)
+        index = index[stage.isin(options.stages)]
+    else:
+        index = index[~_all_explained(runs, index)]
+    if not len(index):
+        raise TracerError("nothing to compare", f"no type {_TOO_FEW}", "record more exchanges")
+    return index
+
+
+def _require_all(kind: str, asked: Sequence[str], present: Iterable[str]) -> None:
+    """Raise :class:`TracerError` unless everything that was asked for is present."""
+    choice = list(dict.fromkeys(present))
+    for name in asked:
+        if name not in choice:
+            raise TracerError(
+                "nothing to compare",
+                f"no {kind} {name!r} {_TOO_FEW}",
+                f"choose from: {', '.join(choice)}" if choice else "record more exchanges",
+            )
+
+
+def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[np.bool_]:
+    """Lines of ``unexplained`` that are 0 in every run: they would say nothing."""
+    stage = np.asarray(index.get_level_values("stage") == "unexplained", np.bool_)
+    zero = np.ones(int(stage.sum()), np.bool_)
+    for run in runs:
+        zero &= run.lines["value_ns"].reindex(index[stage]).to_numpy() == 0
+    stage[stage] = zero
+    return stage
+
+
+def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
+    tables = [run.lines if run.lines.index.equals(index) else run.lines.loc[index] for run in runs]
+    return {name: np.stack([t[name].to_numpy(np.float64) for t in tables]) for name in VALUES}
+
+
+def _judge(
+    lines: pd.DataFrame, sides: Sides, deterministic: bool, in_turn: bool, options: Options
+) -> pd.DataFrame:
+    """Add the columns of ``Comparison.lines`` to the key columns."""
+    base, new = sides.base["value_ns"], sides.new["value_ns"]
+    base_level, new_level = resample.level(base), resample.level(new)
+    change = new_level - base_level
+    margin = np.maximum(options.min_effect * base_level, options.min_effect_ns)
+    lines["decides"] = _decides(lines, deterministic, options)
+    lines["base_ns"], lines["new_ns"], lines["change_ns"] = base_level, new_level, change
+    lines["change"] = np.divide(
+        change, base_level, out=np.full(change.size, np.nan), where=base_level > 0
+    )
+    if deterministic:
+        repeats = repeatability.bounds(lines["stage"], lines["quantile"], base_level)
+        found = _within_runs(sides, change, margin, repeats)
+    else:
+        found = between_runs(sides, change, margin, options, in_turn)
+    lines["low_ns"], lines["high_ns"], lines["margin_ns"] = found.low, found.high, margin
+    lines["p"], lines["verdict"], lines["why"] = _with_gaps(found.p), found.verdicts, found.why
+    lines["same_within_ns"] = _with_gaps(found.same_within)
+    lines["more_runs"] = _with_gaps(found.more_runs).astype("Int64")
+    settled = lines["verdict"] != INCONCLUSIVE
+    lines.loc[settled, ["same_within_ns", "more_runs"]] = pd.NA
+    for name in tails.COLUMNS:
+        lines[name] = pd.array([pd.NA] * len(lines), "Int64")
+    return lines
+
+
+def _with_gaps(values: Floats) -> pd.Series[Any]:
+    """The values, NA where they are NaN."""
+    return pd.Series(pd.arrays.FloatingArray(values.copy(), np.isnan(values)))
+
+
+def _with_tails(
+    lines: pd.DataFrame, base: Sequence[Digest], new: Sequence[Digest], options: Options
+) -> pd.DataFrame:
+    """The lines, those beyond the median judged by counts."""
+    beyond = lines["quantile"] != MEDIAN
+    found = tails.judge(lines[beyond], base, new, options.false_alarms)
+    for name in found:
+        lines.loc[beyond, name] = found[name]
+    lines.loc[beyond, ["low_ns", "high_ns"]] = np.nan
+    lines.loc[beyond, ["same_within_ns", "more_runs"]] = pd.NA
+    return lines
+
+
+def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.Series[bool]:
+    """Lines that must be settled: of the stages that were asked for; else of the total.
+
+    On the deterministic clock those of the kernel's stages instead of the total's.
+    """
+    if options.stages:
+        return pd.Series(True, lines.index)
+    if deterministic:
+        return ~lines["stage"].isin(repeatability.USER_STAGES)
+    return lines["stage"] == "total"
+
+
+def _within_runs(sides: Sides, change: Floats, margin: Floats, repeats: Floats) -> Judged:
+    """The lines, judged from the spread within the runs.
+
+    ``repeats`` (ns) is what each line may differ from boot to boot without a cause; it is no
+    chance that averages out, so it is added as it is.
+
+    The runs' intervals of a quantile become one of their level, and those of both sides one of
+    the change, by adding the distances from the middle in squares (Zou & Donner, "Construction
+    of confidence limits about effect measures", Statistics in Medicine 27, 2008).
+    """
+    down, up = [
+        [
+            np.sqrt(np.square(side[end] - side["value_ns"]).sum(axis=0)) / len(side[end])
+            for side in (sides.base, sides.new)
+        ]
+        for end in ("low_ns", "high_ns")
+    ]
+    low, high = change - np.hypot(down[1], up[0]), change + np.hypot(up[1], down[0])
+    known = np.maximum(high - change, change - low)
+    low, high = low - repeats, high + repeats
+    always, none = np.ones(change.size, np.bool_), np.full(change.size, np.nan)
+    verdicts = judged(change, low, high, margin, always, reached=_NEAR * margin)
+    count = np.minimum(sides.base["count"].min(axis=0), sides.new["count"].min(axis=0))
+    why = [
+        _why_counted(*line) if verdict == INCONCLUSIVE else ""
+        for verdict, *line in zip(verdicts, change, known, repeats, margin, count, strict=True)
+    ]
+    widest = np.maximum(np.abs(low), np.abs(high))
+    return Judged(low, high, none, verdicts, why, widest, none)
+
+
+def _why_counted(change: float, known: float, repeats: float, margin: float, count: float) -> str:
+    """What keeps a line open on the deterministic clock. Times in ns.
+
+    ``known``: how far the quantile's interval within the runs reaches from the change;
+    ``repeats``: the bound on what differs from boot to boot; ``count``: exchanges a run.
+    """
+    if known > repeats:
+        wide = f"{count:,.0f} exchanges a run tell its change to {known:,.0f} ns only"
+        return f"{wide}, the margin is {margin:,.0f}"
+    if repeats >= margin:
+        return f"it repeats to {repeats:,.0f} ns from boot to boot, the margin is {margin:,.0f}"
+    return (
+        f"its change of {change:+,.0f} ns, which repeats to {repeats:,.0f}, "
+        f"lies too near the margin of {margin:,.0f}"
+    )
+
+
+# --------------------------------------------------------------------------
+# What they say together
+
+
+def _overall(lines: pd.DataFrame) -> str:
+    """``slower`` when any line is; else the deciding lines must be settled."""
+    verdicts = lines["verdict"]
+    if (verdicts == SLOWER).any():
+        return SLOWER
+    deciding = verdicts[lines["decides"]]
+    if deciding.empty or (deciding == INCONCLUSIVE).any():
+        return INCONCLUSIVE
+    return FASTER if (verdicts == FASTER).any() else SAME
+
+
+def _moved(lines: pd.DataFrame) -> pd.DataFrame:
+    """The stage with the largest settled change of its median, by type."""
+    rows = []
+    median = lines[lines["quantile"] == MEDIAN]
+    for (channel, name), group in median.groupby(["channel", "name"], sort=False):
+        total = group[(group["stage"] == "total") & group["verdict"].isin([SLOWER, FASTER])]
+        settled = group[group["verdict"].isin([SLOWER, FASTER]) & (group["stage"] != "total")]
+        if (settled["verdict"] == SLOWER).any():
+            settled = settled[settled["verdict"] == SLOWER]
+        if settled.empty:
+            continue
+        most = settled.loc[settled["change_ns"].abs().idxmax()]
+        whole = float(total["change_ns"].iloc[0]) if len(total) else np.nan
+        share = most["change_ns"] / whole if whole else np.nan
+        rows.append((channel, name, most["stage"], most["verdict"], most["change_ns"], share))
+    return pd.DataFrame(rows, columns=["channel", "name", "stage", "verdict", "change_ns", "share"])

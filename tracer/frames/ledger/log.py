@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The user's log: its entries, and the calls that were seen of those who kept one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from tracer.correlate.exchanges import Correlation
+from tracer.correlate.user import CALL, RECEIVE, SEND
+from tracer.frames.ledger.line import Line, compared, none_expected, unknown
+from tracer.frames.slack import Slack
+from tracer.recording.witnesses import LogCount
+
+
+def entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
+    """Entries of the user's log: counted by process when they were read, and found here."""
+    if meta["schema"] < 2:
+        return
+    name, witness = "entries of the log", "spool"
+    read = meta.get("log")
+    if read is None:
+        yield unknown(meta, name, witness, "recording", len(sends))
+        return
+    here = LogCount()
+    here.add(sends)
+    found = here.as_dict()
+    wrong = [
+        f"process {tgid}: they differ in number or times"
+        for tgid in sorted(read.keys() | found.keys())
+        if read.get(tgid) != found.get(tgid)
+    ]
+    total = sum(process["entries"] for process in read.values())
+    if total or len(sends):
+        line = compared(name, witness, total, "recording", len(sends), "; ".join(wrong))
+        yield replace(line, ok=line.ok and not wrong)
+
+
+def logged(
+    sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation, slack: Slack
+) -> Iterator[Line]:
+    """The user's log against what was seen of the processes that kept one."""
+    if sends.empty:
+        return
+    logging = exchanges["tgid"].isin(sends["tgid"].unique()) & (
+        exchanges["status"] != "unmatched_user"
+    )
+    seen = exchanges.loc[logging, "channel"].value_counts()
+    netlink = int(seen.get("netlink", 0) + seen.get("peer", 0))
+    logged = int((sends["kind"] == SEND).sum())
+    cut = slack.log("netlink", "peer")
+    yield compared("netlink sends", "user's log", logged, "netlink_unicast", netlink, slack=cut)
+    for code, channel in ((1, "setsockopt"), (2, "getsockopt")):
+        calls = int(((sends["kind"] == CALL) & (sends["channel"] == code)).sum())
+        there = int(seen.get(channel, 0))
+        if calls or there:
+            cut = slack.log(channel)
+            yield compared(
+                f"{channel} calls", "user's log", calls, f"nf_{channel}", there, slack=cut
+            )
+    received = int(((sends["kind"] == RECEIVE) & (sends["size"] > 0)).sum())
+    held = received - len(correlation.unseen)
+    cut = slack.unseen_receives
+    yield compared("receives", "user's log", received, "receive calls", held, slack=cut)
+    unlogged, cut = len(correlation.unlogged), slack.unlogged_reads
+    yield compared("reads nobody logged", "kernel", unlogged, "none expected", 0, slack=cut)
+
+
+def refused(meta: dict[str, Any]) -> Iterator[Line]:
+    """What lay in the spool and was not taken for a log (see :mod:`tracer.clients.spool_reader`).
+
+    A stranger's files are declared: nobody else may decide whether a recording is trusted.
+    """
+    spool = meta.get("spool")
+    if spool is None:
+        if meta["schema"] >= 2:
+            yield unknown(meta, "odd files in the spool", "recorder", "none expected", 0)
+        return
+    ours, strangers = spool["ours"], spool["strangers"]
+    yield none_expected("odd files in the spool", "recorder", ours["count"], ours["first"])
+    if strangers["count"]:
+        yield Line(
+            "files of strangers in the spool",
+            "recorder",
+            strangers["count"],
+            "declared",
+            strangers["count"],
+            0,
+            True,
+            f"not read: {strangers['first']}",
+        )
+
+
+def joins(exchanges: pd.DataFrame, correlation: Correlation, slack: Slack) -> Iterator[Line]:
+    status = exchanges["status"].value_counts()
+    for name, witness, key, cut in (
+        ("sends nobody saw", "user's log", "unmatched_user", slack.unseen),
+        ("requests nobody logged", "kernel", "unmatched_kernel", slack.unlogged),
+    ):
+        count = int(status.get(key, 0))
+        yield compared(name, witness, count, "none expected", 0, slack=cut.total())
+    disagree = int((exchanges["match"] == "order").sum())
+    yield none_expected("tokens that disagree", "correlation", disagree)
+    yield none_expected("boundaries out of order", "correlation", correlation.disordered)
+    yield none_expected(
+        "negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum())
+    )

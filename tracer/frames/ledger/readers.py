@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The readers: messages that were queued for traced sockets, and what was read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from tracer.correlate.netlink import Reads
+from tracer.frames.ledger.line import Line, compared
+
+
+def reader_lines(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
+    """Messages queued for traced sockets: read, or still lying there at the end."""
+    copies = "skb_copy_datagram_iter"
+    yield compared("netlink reads", "receive calls", reads.calls, copies, reads.filled)
+    left = reads.queued - reads.known
+    notes = [
+        f"{reads.early} queued before the socket was watched" if reads.early else "",
+        f"{left} queued, of which no read was seen" if left else "",
+    ]
+    yield compared(
+        "messages read",
+        copies,
+        reads.consumed,
+        "__netlink_sendskb",
+        reads.known + reads.early,
+        "; ".join(filter(None, notes)),
+    )
+    overrun = int((events["point"] == "netlink_overrun").sum())
+    if overrun:
+        yield Line(
+            "receive queue full",
+            "netlink_overrun",
+            overrun,
+            "known losses",
+            overrun,
+            0,
+            True,
+            "the kernel dropped these messages: the reader was too slow",
+        )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build the module ``msgchan`` for a kernel, once for each state of its sources."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from tracer.errors import TracerError
+from tracer.resources import source_dir
+
+NAME = "msgchan"
+_SOURCES = ("*.c", "*.h", "Kbuild", "Makefile")
+
+Progress = Callable[[str], AbstractContextManager[None]]
+
+
+def silent(what: str) -> AbstractContextManager[None]:
+    """The progress that shows nothing."""
+    return nullcontext()
+
+
+def build(kver: str | None = None, progress: Progress = silent) -> Path:
+    """The module built from these sources for kernel ``kver`` (default: the running one).
+
+    A module that was built before is returned as it is. ``progress`` is entered
+    with a text while a build runs. Raises TracerError without headers, without
+    a compiler, or when the build fails.
+    """
+    kver = kver or os.uname().release
+    sources = source_dir("kmod")
+    directory = build_dir(kver, sources)
+    module = directory / f"{NAME}.ko"
+    stamp = _stamp(kver, sources)
+    if _is_current(module, stamp):
+        return module
+    _need_tools(kver)
+    with _locked(directory):
+        if not _is_current(module, stamp):
+            with progress(f"building {NAME} for kernel {kver}"):
+                _make(kver, sources, directory)
+            (directory / ".stamp").write_text(stamp)
+    return module
+
+
+def build_dir(kver: str, sources: Path) -> Path:
+    """Where the module is built: below the user's cache, or ``TRACER_KMOD_BUILD``."""
+    override = os.environ.get("TRACER_KMOD_BUILD")
+    if override:
+        return Path(override).absolute()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "tracer" / "kmod" / _stamp(kver, sources)
+
+
+def _stamp(kver: str, sources: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for pattern in _SOURCES for p in sources.glob(pattern)):
+        text = path.read_bytes()
+        digest.update(f"{path.name}\0{len(text)}\0".encode() + text)
+    return f"{kver}-{digest.hexdigest()[:16]}"
+
+
+def _is_current(module: Path, stamp: str) -> bool:
+    try:
+        return module.is_file() and (module.parent / ".stamp").read_text() == stamp
+    except OSError:
+        return False
+
+
+def _need_tools(kver: str) -> None:
+    what = f"cannot build {NAME} for kernel {kver}"
+    headers = Path("/lib/modules") / kver / "build"
+    if not (headers / "Makefile").is_file():
+        raise TracerError(
+            what, f"its headers are not at {headers}", f"run 'apt install linux-headers-{kver}'"
+        )
+    for tool in ("make", "gcc"):
+        if not shutil.which(tool):
+            raise TracerError(what, f"there is no {tool}", "run 'apt install build-essential'")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        raise TracerError(
+            f"cannot build {NAME} in {directory}",
+            error.strerror or str(error),
+            "set TRACER_KMOD_BUILD to a directory that can be written",
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(kver: str, sources: Path, directory: Path) -> None:
+    log = directory / "build.log"
+    command = ["make", "-C", str(sources), f"KVER={kver}", f"BUILD={directory}", "modules"]
+    with log.open("w") as output:
+        status = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    if status == 0:
+        return
+    lines = log.read_text(errors="replace").splitlines()
+    causes = [line for line in lines if "error" in line.lower()] or lines[-1:]
+    cause = causes[0].strip() if causes else f"make ended with status {status}"
+    raise TracerError(f"cannot build {NAME} for kernel {kver}", cause, f"read {log}")

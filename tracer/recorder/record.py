@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Record a command, a process, or a block of the calling program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tracer.attach.probes import Probes
+from tracer.errors import TracerError
+from tracer.recorder import machine
+from tracer.recorder.process import Command, Watched, require_executable
+from tracer.recorder.session import Options, Session
+from tracer.recorder.traced import Traced
+from tracer.run import load
+
+#: Seconds between two looks at the ring. On the deterministic clock the ring is
+#: drained afterwards, or when it is half full: a drain would stretch the run.
+DRAIN_SECONDS = 0.05
+#: How long a command that was asked to end may take.
+END_SECONDS = 10.0
+
+
+class _Stop:
+    """Set by SIGINT and SIGTERM while a recording runs, so that it ends cleanly.
+
+    ``at_ns`` is when the recording was told to end (CLOCK_MONOTONIC).
+    """
+
+    def __init__(self) -> None:
+        self.number: signal.Signals | None = None
+        self.at_ns: int | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.at_ns = self.at_ns or time.monotonic_ns()
+        self.number = signal.Signals(number)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def record_command(
+    path: Path,
+    argv: Sequence[str],
+    options: Options | None = None,
+    *,
+    duration: float | None = None,
+    ready: Callable[[], None] = lambda: None,
+    probes: Probes | None = None,
+) -> int:
+    """Record ``argv`` from its first system call to its end, into the directory ``path``.
+
+    Returns the command's exit status as a shell reports it. ``duration`` (seconds)
+    ends the recording early, and the command with it (SIGTERM); SIGINT and SIGTERM
+    do the same. ``ready`` is called when the probes stand, before the command starts.
+    ``probes`` are attached ones to use, instead of attaching anew for this recording.
+    Raises :class:`TracerError` when recording fails; a command that runs already is not ended
+    for that, but waited for, and what was recorded until then is kept.
+    """
+    require_executable(argv[0])
+    session = Session(path, argv, options or Options(), probes)
+    command = Command(argv, session.environment)
+    try:
+        with _stop_on_signals() as stop:
+            session.trace(command.pid, held=True)
+            ready()
+            try:
+                command.release()
+            except TracerError:
+                session.finish()
+                raise
+            if not _drain_until(session, command, duration, stop):
+                stop.at_ns = stop.at_ns or time.monotonic_ns()
+                _end(session, command, stop.number or signal.SIGTERM)
+            status = command.status()
+            session.finish(interrupted_ns=stop.at_ns)
+    except BaseException:
+        session.abort()
+        command.end()
+        raise
+    finally:
+        command.close()
+    return status
+
+
+def record_process(
+    path: Path,
+    pid: int,
+    options: Options | None = None,
+    *,
+    duration: float | None = None,
+    ready: Callable[[], None] = lambda: None,
+    probes: Probes | None = None,
+) -> None:
+    """Record the running process ``pid`` until it ends, ``duration`` is over or a signal comes.
+
+    Its descendants are recorded as well, those that it has already and those to come.
+    """
+    watched = Watched(pid)
+    session = Session(path, ["-p", str(pid)], options or Options(), probes)
+    try:
+        with _stop_on_signals() as stop:
+            try:
+                session.trace(pid)
+                session.trace_descendants(pid)
+            except ProcessLookupError as error:
+                session.finish()
+                raise TracerError(
+                    f"cannot record process {pid}",
+                    "it ended before it could be traced",
+                    "start it under 'tracer record -o DIR -- COMMAND'",
+                ) from error
+            ready()
+            _drain_until(session, watched, duration, stop)
+            session.finish()
+    except BaseException:
+        session.abort()
+        raise
+    finally:
+        watched.close()
+
+
+@contextmanager
+def capture(
+    path: Path | str, options: Options | None = None, *, probes: Probes | None = None
+) -> Iterator[Traced]:
+    """Record the calling process while the block runs.
+
+    ``with tracer.capture("runs/one") as run: …`` and then ``run.exchanges``. The
+    clients of ``tracer.clients`` log their sends if they are opened inside the
+    block. A thread drains the ring meanwhile.
+    """
+    handle = Traced(Path(path))
+    session = Session(handle.path, ["<python>"], options or Options(), probes)
+    before = {name: os.environ.get(name) for name in session.environment}
+    os.environ.update(session.environment)
+    over = threading.Event()
+    drainer = threading.Thread(target=_drain_live, args=(session, over), daemon=True)
+    try:
+        session.trace(os.getpid())
+        drainer.start()
+        yield handle
+    finally:
+        over.set()
+        drainer.join()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        try:
+            session.finish()
+        finally:
+            session.abort()
+    handle.finished(load(handle.path))
+
+
+def _drain_live(session: Session, over: threading.Event) -> None:
+    while not over.wait(DRAIN_SECONDS):
+        if not machine.deterministic() or session.ring_fill > 0.5:
+            session.drain()
+
+
+def _drain_until(session: Session, watched: Watched, duration: float | None, stop: _Stop) -> bool:
+    """Drain until the process ends (True), the duration is over or a signal came (False)."""
+    deadline = None if duration is None else time.monotonic() + duration
+    while stop.number is None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        if watched.ended(DRAIN_SECONDS if left is None else min(DRAIN_SECONDS, left)):
+            return True
+        if session.failed and not isinstance(watched, Command):
+            return False
+        if not machine.deterministic() or session.ring_fill > 0.5:
+            session.drain()
+    return watched.ended(0)
+
+
+def _end(session: Session, command: Command, number: signal.Signals) -> None:
+    """Ask the command to end, then insist; drain meanwhile."""
+    for attempt in (number, signal.SIGTERM, signal.SIGKILL):
+        command.send(attempt)
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            if command.ended(DRAIN_SECONDS):
+                return
+            session.drain()

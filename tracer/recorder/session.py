@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One recording in the making: attached probes, the ring drained into the writer, the witnesses."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tracer.attach import doctor, leftovers
+from tracer.attach.plan import Plan, make_plan
+from tracer.attach.probes import Probes
+from tracer.attach.sites import RELAY
+from tracer.attach.sockets import bound_netlink_sockets
+from tracer.clients.sends import SPOOL_VARIABLE
+from tracer.clients.sockopt import read_counters, read_ports
+from tracer.clients.spool import Spool
+from tracer.clients.spool_reader import SpoolReader
+from tracer.errors import TracerError
+from tracer.event import NotUnderstood
+from tracer.processes import descendants, running
+from tracer.recorder import machine
+from tracer.recorder.decode import Decoder
+from tracer.recording import SCHEMAS, RecordingWriter, sends_table
+from tracer.recording.witnesses import LogCount
+
+#: Seconds between two segments: what a kill may cost.
+SEGMENT_SECONDS = 1.0
+#: How long a record may take that a CPU had begun when tracing ended.
+REST_SECONDS = 1.0
+DEFAULT_RING = 16 << 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to record. ``ring`` is the ring's size in bytes; see :func:`make_plan` for the others."""
+
+    attach: str = "auto"
+    copy: str = "auto"
+    ring: int = DEFAULT_RING
+
+
+def attach(options: Options, plan: Plan | None = None) -> Probes:
+    """Compile, load and attach the probes, for one recording or for many.
+
+    Takes seconds. Raises :class:`TracerError` when the machine cannot trace.
+    """
+    doctor.require()
+    parameters = (machine.module() or {}).get("parameters", {})
+    return Probes(
+        plan or make_plan(doctor.offer(), options.attach, options.copy),
+        options.ring,
+        (int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))),
+    )
+
+
+class Session:
+    """Probes attached and a recording open at ``path``; nothing is traced yet.
+
+    ``command`` is the command line to note in ``meta.json``. With ``probes`` a
+    caller that records many times lends attached ones (see :func:`attach`), which
+    then stay attached. Raises :class:`TracerError` when the machine cannot trace,
+    or the directory is taken.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        command: Sequence[str],
+        options: Options,
+        probes: Probes | None = None,
+    ) -> None:
+        doctor.require()
+        plan = probes.plan if probes else make_plan(doctor.offer(), options.attach, options.copy)
+        self._writer = RecordingWriter(
+            path,
+            {
+                **machine.describe(),
+                "command": list(command),
+                "plan": plan.as_rows(),
+                "ring_bytes": probes.ring.size if probes else options.ring,
+                "traced": [],
+            },
+        )
+        leftovers.sweep(doctor.tracefs())
+        self._spool = Spool()
+        self._log = LogCount()
+        self._decode = Decoder()
+        self._traced: list[int] = []
+        self._failure: Exception | None = None
+        self._stopped_ns = np.iinfo(np.int64).max
+        self._flushed = time.monotonic()
+        self._lent = probes is not None
+        self._released = False
+        try:
+            self._probes = probes or attach(options, plan)
+        except BaseException:
+            self._writer.discard()
+            self._spool.close()
+            raise
+        self._sends = SpoolReader(self._spool.path, self._probes.ran_as)
+        self._plan = plan
+        self._accounts = self._probes.accounts()
+        self._losses = self._read_losses()
+        self._before = self._read_module()
+
+    @property
+    def plan(self) -> Plan:
+        """The attach plan in use."""
+        return self._plan
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a traced program must find in its environment to log its sends."""
+        return {SPOOL_VARIABLE: str(self._spool.path)}
+
+    @property
+    def ring_fill(self) -> float:
+        """The share of the ring that waits to be drained, 0 to 1."""
+        return self._probes.ring.pending / self._probes.ring.size
+
+    def trace(self, pid: int, *, held: bool = False) -> None:
+        """Trace a process; ``held`` says that it cannot be inside a call (not yet released)."""
+        for netns, proto, portid in bound_netlink_sockets(pid):
+            self._probes.trace_port(netns, proto, portid, pid)
+        if self._plan.copy == RELAY:
+            self._spool.note_relayed(pid)
+        self._probes.trace(pid, fresh=not held)
+        self._traced.append(pid)
+
+    def trace_descendants(self, pid: int) -> None:
+        """Trace what process ``pid``, traced already, had started before it was traced.
+
+        What it starts from then on is followed in the kernel: the task records tell whom,
+        and a second breakpoint on one of those would report its copies twice.
+        """
+        followed, seen = set[int](), {pid}
+        while new := descendants(pid) - seen:
+            followed.update(self.drain()["tgid"].to_pylist())
+            for child in sorted(new - followed):
+                self._trace_descendant(child)
+            seen |= new
+
+    def _trace_descendant(self, pid: int) -> None:
+        try:
+            self.trace(pid)
+        except ProcessLookupError:
+            return
+        except TracerError:
+            if not running(pid):
+                return
+            # The relay's list is short, but whom it lists it reports with all descendants.
+            if self._plan.copy != RELAY:
+                raise
+            self._traced.append(pid)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the recording ended early: :meth:`finish` will raise why."""
+        return self._failure is not None
+
+    def drain(self) -> pa.Table:
+        """Move what the ring and the send logs hold to the writer; a segment every second.
+
+        Returns the task records among it. A failure ends the tracing, and nothing else: the
+        traced program goes on, what was recorded stays, and :meth:`finish` raises it.
+        """
+        if self._failure is None:
+            try:
+                return self._move()
+            except Exception as failure:
+                self._failure = failure
+                with suppress(TracerError):
+                    self._probes.stop_tracing()
+                _log.error("recording stopped: %s", failure)
+        return SCHEMAS["tasks"].empty_table()
+
+    def _move(self) -> pa.Table:
+        events, tasks = self._decode(self._probes.ring.read())
+        self._writer.append(events=events, tasks=tasks)
+        self._keep(self._sends.read())
+        if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+        return tasks
+
+    def _keep(self, sends: np.ndarray[Any, Any]) -> None:
+        # Who goes on when the recording is over may log what is no part of it.
+        sends = sends[sends["begin_ns"] <= self._stopped_ns]
+        self._log.add(sends)
+        self._writer.append(sends=sends_table(sends))
+
+    def finish(self, *, interrupted_ns: int | None = None) -> dict[str, Any]:
+        """Drain the rest, detach, and close the recording; returns the witnesses noted in it.
+
+        ``interrupted_ns`` is when the traced program was told to end in the middle of its
+        work (CLOCK_MONOTONIC), None if it was not.
+        """
+        stopping = self._probes.witnesses()
+        end = self._stop(interrupted_ns)
+        after = self._read_module()
+        if after is not None:
+            after = {**after, "stopping": stopping}
+        self._drain_rest()
+        if self._failure is not None:
+            self.abort()
+            raise self._failure
+        accounts = self._probes.accounts()
+        losses = self._read_losses()
+        witnesses = {
+            "accounts": {
+                name: asdict(account.since(self._accounts[name]))
+                for name, account in accounts.items()
+            },
+            "losses": {name: value - self._losses[name] for name, value in losses.items()},
+            "stats": _changed(self._before, after),
+            "log": self._log.as_dict(),
+            "spool": _refused(self._sends.odd, self._probes.users()),
+            "traced": self._traced,
+            "not_understood": asdict(self._not_understood()),
+            "end": end,
+        }
+        self._release()
+        self._writer.close(witnesses)
+        return witnesses
+
+    def abort(self) -> None:
+        """Stop tracing without closing the recording, after a failure; again is no error.
+
+        What was drained and not yet written is written, if that is still possible.
+        """
+        if self._released:
+            return
+        self._release()
+        with suppress(TracerError):
+            self._writer.flush()
+
+    def _stop(self, interrupted_ns: int | None) -> dict[str, Any]:
+        """Stop tracing; what was under way then, for ``meta.json`` (see tracer.frames.slack)."""
+        stopping_ns = time.monotonic_ns()
+        stopped = self._probes.stop_tracing()
+        self._stopped_ns = time.monotonic_ns()
+        cut = {
+            tid
+            for tid, ending in self._probes.endings().items()
+            if ending.signal or (interrupted_ns is not None and ending.ended_ns >= interrupted_ns)
+        }
+        return {
+            "interrupted_ns": interrupted_ns,
+            "stopping_ns": stopping_ns,
+            "stopped_ns": self._stopped_ns,
+            "open": [asdict(call) for call in stopped.calls],
+            "cut": sorted(cut.union(stopped.threads)),
+        }
+
+    def _drain_rest(self) -> None:
+        """Drain until the ring is empty: on some CPU a record may be under way still.
+
+        The logs last: what they say of was recorded by then.
+        """
+        deadline = time.monotonic() + REST_SECONDS
+        self.drain()
+        while self._probes.ring.pending and not self.failed and time.monotonic() < deadline:
+            self.drain()
+        if not self.failed:
+            for entries in self._sends.rest():
+                self._keep(entries)
+
+    def _not_understood(self) -> NotUnderstood:
+        """Records of another length, and of an unknown kind or point."""
+        ring, decoder = self._probes.ring.odd, self._decode.odd
+        return NotUnderstood(ring.count + decoder.count, ring.first or decoder.first)
+
+    def _release(self) -> None:
+        if self._released:
+            return
+        self._released = True
+        if self._lent:
+            self._probes.forget()
+        else:
+            self._probes.close()
+        self._sends.close()
+        self._spool.close()
+
+    def _read_losses(self) -> dict[str, int]:
+        return {
+            "recursion_misses": self._probes.recursion_misses(),
+            "kprobe_misses": self._probes.kprobe_misses(),
+        }
+
+    def _read_module(self) -> Mapping[str, Any] | None:
+        """The module's counters between two readings of the probes' own counts.
+
+        Foreign traffic may go on meanwhile: the two readings bound it.
+        """
+        if not self._plan.module:
+            return None
+        early = self._probes.witnesses()
+        counters, ports = read_counters(), read_ports()
+        return {
+            "early": early,
+            "counters": counters,
+            "ports": {str(port): values for port, values in ports.items()},
+            "late": self._probes.witnesses(),
+        }
+
+
+def _refused(odd: Mapping[tuple[int, str], str], users: set[int]) -> dict[str, dict[str, Any]]:
+    """Files of the spool that were not taken for logs: how many, and the first.
+
+    By whose they are: a user's with a traced process (``ours``), or a stranger's.
+    """
+    by_owner: dict[str, list[str]] = {"ours": [], "strangers": []}
+    for (uid, name), why in odd.items():
+        by_owner["ours" if uid in users else "strangers"].append(f"{name}: {why}")
+    return {
+        owner: {"count": len(told), "first": min(told, default="")}
+        for owner, told in by_owner.items()
+    }
+
+
+def _changed(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> dict[str, Mapping[str, Any] | None]:
+    """Both readings of the module, without the ports of which it counted nothing between them."""
+    if before is None or after is None:
+        return {"before": before, "after": after}
+    old, new = before["ports"], after["ports"]
+    moved = {port for port in new if old.get(port) != new[port]}
+    return {
+        name: {**reading, "ports": {p: n for p, n in reading["ports"].items() if p in moved}}
+        for name, reading in (("before", before), ("after", after))
+    }

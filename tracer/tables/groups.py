@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Exchanges by their type, and the quantiles of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+QUANTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+
+
+def groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Exchanges by channel and name, the most time first within a channel."""
+    keys = [exchanges["channel"].astype(str), exchanges["name"].astype(str)]
+    grouped = exchanges.groupby(keys, sort=False)
+    found = [((str(key[0]), str(key[1])), group) for key, group in grouped]
+    yield from sorted(found, key=lambda pair: (pair[0][0], -pair[1]["total_ns"].sum()))
+
+
+def numbers(group: pd.DataFrame, column: str) -> npt.NDArray[np.int64]:
+    return np.asarray(group[column].dropna(), np.int64)
+
+
+def quantiles(values: npt.NDArray[np.int64]) -> dict[str, int]:
+    """By name; each is a value that occurred, as an interpolated time never did."""
+    found = np.percentile(values, list(QUANTILES.values()), method="inverted_cdf")
+    return {name: int(value) for name, value in zip(QUANTILES, found, strict=True)}
