@@ -15,8 +15,8 @@ setup: ## install what is missing: Debian packages and .venv
 
 run: setup ## boot the lab, record a workload on every channel, report as text and HTML
 	$(VENV)/tracer lab -- tracer record -o $(RUN) -- tracer drive --channel all --count 500
-	$(VENV)/tracer report $(RUN)
-	$(VENV)/tracer report $(RUN) --html $(RUN)/report.html
+	@$(VENV)/tracer report $(RUN) --html $(RUN)/report.html >/dev/null
+	@$(VENV)/tracer report $(RUN)
 
 test: lint ## lint; unit, lab, browser, notebook and docs tests here; kernel tests in the guest
 	$(VENV)/pytest

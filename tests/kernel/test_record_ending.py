@@ -33,16 +33,20 @@ ENOUGH = 5
 
 
 def drive(channel: str) -> list[str]:
-    """Two threads that send for longer than any test takes, of ``all`` channels in turn.
+    """Two threads that send for longer than any test takes.
 
-    It reserves memory for each request, so there is no asking for a billion of them.
+    The handler holds each request for a while: so a thread is nearly always inside a call when
+    it is ended, and a recording holds hundreds of requests, not tens of thousands. Memory is
+    reserved for each request, so there is no asking for a billion of them.
     """
     command = [sys.executable, "-m", "tracer", "drive", "--channel", channel]
-    return [*command, "--count", "1000000", "--threads", "2"]
+    return [*command, "--count", "1000000", "--threads", "2", "--handler-delay", "2ms"]
 
 
 DRIVE = drive("netlink")
 THREADS = 3
+#: How long the handler holds a request of the threads of this process.
+HELD_NS = 1_000_000
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -193,7 +197,7 @@ def test_threads_that_log_and_go_on(recorder: Recorder) -> None:
     def ask() -> None:
         with MsgchanSocket() as socket:
             for token in range(1, 1 << 30):
-                socket.request(Op.ECHO, b"x", token=token, reply_size=1)
+                socket.request(Op.ECHO, b"x", token=token, reply_size=1, handler_delay_ns=HELD_NS)
                 if token == 40:
                     sent.wait()
                 if over.is_set():
@@ -202,7 +206,7 @@ def test_threads_that_log_and_go_on(recorder: Recorder) -> None:
     def options() -> None:
         with SockoptClient() as client:
             for token in range(1, 1 << 30):
-                client.get(Op.ECHO, b"x", token=token, reply_size=1)
+                client.get(Op.ECHO, b"x", token=token, reply_size=1, handler_delay_ns=HELD_NS)
                 if token == 80:
                     sent.wait()
                 if over.is_set():

@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from tracer.run import Run
 
 PLAIN_WIDTH = 100
 
 
 @click.command(name="report")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--full", is_flag=True, help="Print every table instead of the summary.")
+@click.option("--ledger", is_flag=True, help="Print the ledger: each two counts that must agree.")
+@click.option("--plan", is_flag=True, help="Print which probe sat where, and why.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -22,12 +29,21 @@ PLAIN_WIDTH = 100
     help="Write the report, with figures, as one page to FILE, and print its name.",
 )
 @click.pass_context
-def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | None) -> None:
-    """Print what a recording says, the same as text, as JSON or as a page with figures.
+def command(
+    ctx: click.Context,
+    directory: Path,
+    full: bool,
+    ledger: bool,
+    plan: bool,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Print what a recording says: a summary of one screen, or the whole.
 
-    Whether it can be trusted and what was lost; the latencies and stages of each type
-    of exchange, their distribution, over time and by size; the slowest exchanges;
-    outcomes, ledger and attach plan. Times are in nanoseconds where no unit is told.
+    The summary tells what was recorded, whether it can be trusted, the latencies of each
+    type of exchange with the share of each stage, and the slowest three. The whole, as
+    text with --full, as JSON or as a page with figures, has every table. Times are in
+    nanoseconds where no unit is told.
 
     Needs neither root nor Linux. Exit status 1 when the recording cannot be
     trusted, because a line of its ledger does not balance.
@@ -35,11 +51,11 @@ def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | Non
     \b
     Example:
       tracer report runs/first
+      tracer report runs/first --full
       tracer report runs/first --json
       tracer report runs/first --html first.html
     """
-    if as_json and html:
-        raise click.UsageError("--json and --html exclude each other")
+    _require_one(full=full, ledger=ledger, plan=plan, json=as_json, html=html)
     from tracer.run import load
 
     run = load(directory)
@@ -53,15 +69,37 @@ def command(ctx: click.Context, directory: Path, as_json: bool, html: Path | Non
 
         click.echo(json.dumps(summary(run), indent=1))
     else:
-        from tracer.report.text import render
-
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = PLAIN_WIDTH
-        render(run, console)
+        _print(run, full=full, ledger=ledger, plan=plan)
     if not run.trusted:
-        from tracer.tables import reasons
-
-        for reason in reasons(run) if as_json or html else []:
-            click.echo(f"untrusted: {reason}", err=True)
+        if as_json or html or plan:
+            _tell_why(run)
         ctx.exit(1)
+
+
+def _require_one(**asked: object) -> None:
+    given = [f"--{name}" for name, value in asked.items() if value]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
+
+
+def _print(run: Run, *, full: bool, ledger: bool, plan: bool) -> None:
+    from tracer.report import screen, text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    if full:
+        text.render(run, console)
+    elif ledger:
+        text.ledger(run, console)
+    elif plan:
+        text.plan(run, console)
+    else:
+        screen.render(run, console)
+
+
+def _tell_why(run: Run) -> None:
+    from tracer.tables import reasons
+
+    for reason in reasons(run):
+        click.echo(f"untrusted: {reason}", err=True)

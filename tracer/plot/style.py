@@ -22,25 +22,6 @@ from tracer.units import byte_ticks, log_ticks, step_text
 
 INK, MUTED, RULE, GROUND = "#1b1f24", "#5c636b", "#d8dce1", "#fffffe"
 
-#: One colour per stage. Grey is the program, blue the way in, orange the handler and its reply,
-#: purple waiting, green the copy, teal the way out; neighbours on a path also differ in
-#: lightness, so that they stay apart for the colour-blind and in a grey print.
-STAGE_COLOURS = {
-    "encode": "#9aa1aa",
-    "send_entry": "#3f8fd0",
-    "entry": "#3f8fd0",
-    "deliver": "#8cc4ef",
-    "handler": "#d4570f",
-    "reply": "#efab3c",
-    "queue": "#8265b8",
-    "wake": "#c99fdb",
-    "copy": "#158a63",
-    "recv_exit": "#7fcfc4",
-    "exit": "#7fcfc4",
-    "send_exit": "#7fcfc4",
-    "decode": "#6f7781",
-    "unexplained": "#c2b280",
-}
 CHANNEL_COLOURS = {
     "netlink": "#2f83c5",
     "setsockopt": "#d4570f",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from tracer.colours import STAGE_COLOURS
 from tracer.correlate.stages import STAGES
 from tracer.plot.style import (
     MUTED,
-    STAGE_COLOURS,
     TEXT_PX,
     Drawing,
     area,

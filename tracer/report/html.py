@@ -66,7 +66,7 @@ def page(run: Frames) -> str:
     """The whole report as an HTML document."""
     # Late: matplotlib takes half a second to import, and a notebook's summary needs none.
     from tracer import plot
-    from tracer.plot.style import STAGE_COLOURS
+    from tracer.colours import STAGE_COLOURS
     from tracer.plot.svg import inline
 
     stages = tables.stage_table(run.exchanges)

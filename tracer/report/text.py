@@ -38,8 +38,8 @@ def render(run: Frames, console: Console) -> None:
     _latency_by_size(exchanges, console)
     _slowest(exchanges, console)
     _outcomes(exchanges, console)
-    _ledger(run.ledger, console)
-    _plan(run, console)
+    ledger(run, console)
+    plan(run, console)
     console.print()
     verdict(run, console)
 
@@ -228,7 +228,8 @@ def _outcomes(exchanges: pd.DataFrame, console: Console) -> None:
     show(console, table)
 
 
-def _ledger(ledger: pd.DataFrame, console: Console) -> None:
+def ledger(run: Frames, console: Console) -> None:
+    """Print the ledger, and below it whether the run can be trusted."""
     table = _titled(console, "Ledger")
     table.add_column("line", overflow="fold")
     table.add_column("witness", overflow="fold")
@@ -238,7 +239,7 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
     table.add_column("diff", justify="right", no_wrap=True)
     table.add_column("ok", no_wrap=True)
     table.add_column("note", overflow="fold", max_width=32)
-    for row in ledger.itertuples():
+    for row in run.ledger.itertuples():
         table.add_row(
             escape(str(row.line)),
             escape(str(row.witness)),
@@ -253,7 +254,8 @@ def _ledger(ledger: pd.DataFrame, console: Console) -> None:
     show(console, table)
 
 
-def _plan(run: Frames, console: Console) -> None:
+def plan(run: Frames, console: Console) -> None:
+    """Print which probe sat where, and why."""
     table = _titled(console, "Attach plan")
     for name in ("point", "site"):
         table.add_column(name, no_wrap=True)

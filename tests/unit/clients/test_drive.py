@@ -107,7 +107,7 @@ OUTCOME = Outcome("getsockopt", 1009, 0, 0, 12.3456, 1_234_567, 9_876_543, 98_76
 
 @pytest.mark.parametrize("options", [[], ["--rate", "10"]])
 def test_the_table_fits_80_columns(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
-    monkeypatch.setattr(cli, "drive", lambda workload: [OUTCOME])
+    monkeypatch.setattr("tracer.clients.drive.drive", lambda workload: [OUTCOME])
     done = CliRunner().invoke(main, ["drive", *options])
     assert done.exit_code == 0
     assert "98,765.4" in done.stdout
@@ -121,7 +121,7 @@ def test_what_was_really_waited_is_told_beside_what_was_asked(
 ) -> None:
     waits = (Wait("handler", 50_000, 50_041, 50_007, 12_345_678), Wait("copy", 0, 0, 0, 0))
     waited = dataclasses.replace(OUTCOME, waits=waits)
-    monkeypatch.setattr(cli, "drive", lambda workload: [waited])
+    monkeypatch.setattr("tracer.clients.drive.drive", lambda workload: [waited])
     printed = CliRunner().invoke(main, ["drive"]).stdout
     rows = [line.split() for line in printed.splitlines()[-2:]]
     assert rows[0] == ["channel", "delay", "asked", "ns", "waited", "p50", "ns",
@@ -133,16 +133,16 @@ def test_what_was_really_waited_is_told_beside_what_was_asked(
 
 def test_without_a_delay_nothing_is_said_of_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     idle = dataclasses.replace(OUTCOME, waits=(Wait("handler", 0, 0, 0, 0),))
-    monkeypatch.setattr(cli, "drive", lambda workload: [idle])
+    monkeypatch.setattr("tracer.clients.drive.drive", lambda workload: [idle])
     assert "delay" not in CliRunner().invoke(main, ["drive"]).stdout
 
 
 def test_a_failed_request_or_a_wrong_reply_is_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = dataclasses.replace(OUTCOME, errors=1, first_error="[Errno 110] no message")
-    monkeypatch.setattr(cli, "drive", lambda workload: [failed])
+    monkeypatch.setattr("tracer.clients.drive.drive", lambda workload: [failed])
     done = CliRunner().invoke(main, ["drive"])
     assert done.exit_code == 1
     assert "getsockopt: first error: [Errno 110] no message" in done.stdout
     wrong = dataclasses.replace(OUTCOME, mismatches=1)
-    monkeypatch.setattr(cli, "drive", lambda workload: [wrong])
+    monkeypatch.setattr("tracer.clients.drive.drive", lambda workload: [wrong])
     assert CliRunner().invoke(main, ["drive", "--json"]).exit_code == 1

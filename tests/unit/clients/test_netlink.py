@@ -9,12 +9,8 @@ import pytest
 from pyroute2.netlink import NLM_F_REQUEST
 
 from tracer.clients import wire
-from tracer.clients.netlink import (
-    MsgchanMarshal,
-    MsgchanSocket,
-    Request,
-    request_message,
-)
+from tracer.clients.messages import MsgchanMarshal, Request, request_message
+from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
 
 

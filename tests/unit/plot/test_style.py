@@ -10,6 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from plot_doubles import PATHS
 
+from tracer.colours import STAGE_COLOURS
 from tracer.correlate.stages import STAGES
 from tracer.plot import style
 
@@ -20,14 +21,14 @@ def test_the_middle_of_a_long_name_goes() -> None:
 
 
 def test_every_stage_and_channel_has_a_colour() -> None:
-    assert list(style.STAGE_COLOURS) == [*STAGES, "unexplained"]
+    assert list(STAGE_COLOURS) == [*STAGES, "unexplained"]
     assert set(style.CHANNEL_COLOURS) == {"netlink", "getsockopt", "setsockopt", "notify", "peer"}
 
 
 def test_the_pages_own_colours_are_no_others() -> None:
     own = {style.INK, style.MUTED, style.RULE, style.GROUND}
     assert len(own) == 4
-    assert not own & {*style.STAGE_COLOURS.values(), *style.CHANNEL_COLOURS.values()}
+    assert not own & {*STAGE_COLOURS.values(), *style.CHANNEL_COLOURS.values()}
 
 
 # How the three kinds of colour-blindness see linear RGB (Machado, Oliveira, Fernandes 2009,
@@ -57,7 +58,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("eye", EYES)
 @pytest.mark.parametrize("path", PATHS)
 def test_neighbouring_stages_are_told_apart(path: str, eye: str) -> None:
-    seen = [lab(EYES[eye] @ linear(style.STAGE_COLOURS[stage])) for stage in PATHS[path]]
+    seen = [lab(EYES[eye] @ linear(STAGE_COLOURS[stage])) for stage in PATHS[path]]
     apart = [float(np.linalg.norm(a - b)) for a, b in pairwise(seen)]
     assert min(apart) > 12, dict(zip(list(PATHS[path])[1:], apart, strict=True))
 

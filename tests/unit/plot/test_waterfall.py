@@ -9,7 +9,8 @@ from plot_doubles import empty, staged, varied
 from report_doubles import GET, NETLINK, exchanges
 
 from tracer import plot
-from tracer.plot.style import STAGE_COLOURS, Drawing
+from tracer.colours import STAGE_COLOURS
+from tracer.plot.style import Drawing
 from tracer.plot.waterfall import pieces
 from tracer.tables import stage_table
 from tracer.units import time_text

@@ -16,10 +16,9 @@ from report_doubles import META, NETLINK, exchanges
 
 from tracer import tables
 from tracer.cli import main
-from tracer.cli import report as cli
+from tracer.colours import STAGE_COLOURS
 from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
-from tracer.plot.style import STAGE_COLOURS
 from tracer.report.html import page, summary, write_page
 from tracer.run import load
 from tracer.tables.slowest import slowest_table
@@ -242,7 +241,7 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_distrust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load", lambda directory: crowded())
+    monkeypatch.setattr("tracer.run.load", lambda directory: crowded())
     done = CliRunner().invoke(main, ["report", "runs/one", "--html", str(tmp_path / "page.html")])
     assert done.exit_code == 1
     assert done.stderr.startswith("untrusted: handler calls")

@@ -19,7 +19,6 @@ from report_doubles import NETLINK, exchanges, run, untrusted
 from rich.console import Console
 
 from tracer.cli import main
-from tracer.cli import report as cli
 from tracer.report.html import page
 from tracer.report.text import render
 from tracer.run import load
@@ -235,17 +234,17 @@ def test_an_empty_run() -> None:
 
 
 def test_the_exit_status_tells_trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load", lambda directory: run())
+    monkeypatch.setattr("tracer.run.load", lambda directory: run())
     done = CliRunner().invoke(main, ["report", "runs/one"])
     assert (done.exit_code, done.stderr) == (0, "")
-    monkeypatch.setattr(cli, "load", lambda directory: untrusted())
+    monkeypatch.setattr("tracer.run.load", lambda directory: untrusted())
     done = CliRunner().invoke(main, ["report", "runs/one"])
     assert done.exit_code == 1
     assert "trusted: NO" in done.stdout
 
 
 def test_json_keeps_the_reasons_out_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load", lambda directory: untrusted())
+    monkeypatch.setattr("tracer.run.load", lambda directory: untrusted())
     done = CliRunner().invoke(main, ["report", "runs/one", "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["trusted"] is False
