@@ -5,10 +5,10 @@ VENV := .venv/bin
 RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint lab kmod docs clean
+.PHONY: help setup run test test-host test-guest lint lab kmod docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
@@ -18,14 +18,20 @@ run: setup ## boot the lab, record a workload on every channel, report as text a
 	@$(VENV)/tracer report $(RUN) --html $(RUN)/report.html >/dev/null
 	@$(VENV)/tracer report $(RUN)
 
-test: lint ## lint; unit, lab, browser, notebook and docs tests here; kernel tests in the guest
-	$(VENV)/pytest
-	$(VENV)/tracer lab --timeout 2700 -- pytest -p no:cacheprovider tests/kernel
+test: lint ## lint; then the tests of this machine and those of the guest, at once
+	$(MAKE) -j2 -k --no-print-directory test-host test-guest
 
-lint: setup ## ruff, mypy and checkpatch, as CI runs them
+test-host: setup ## unit, lab, browser, notebook and docs tests
+	@scripts/prefixed host $(VENV)/pytest
+
+test-guest: setup ## the kernel tests, in the lab
+	@scripts/prefixed guest $(VENV)/tracer lab --timeout 3600 -- pytest -p no:cacheprovider tests/kernel
+
+lint: setup ## ruff, mypy, import-linter and checkpatch, as CI runs them
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
+	$(VENV)/lint-imports --no-logo --no-cache
 	$(MAKE) -s -C kmod check CHECKPATCH="$$(scripts/checkpatch)"
 
 lab: setup ## a root shell in the guest (COMMAND='...' runs that instead)
