@@ -27,7 +27,7 @@ from tracer.frames.slack import Slack, slack_of
 from tracer.recorder.record import capture, record_command, record_process
 from tracer.run import Run, load
 
-DEADLINE = 900.0
+DEADLINE = 600.0
 #: Exchanges that a channel has at least where its counters are edited.
 ENOUGH = 5
 

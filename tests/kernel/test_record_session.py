@@ -22,7 +22,7 @@ from tracer.recorder.record import record_command, record_process
 from tracer.recorder.session import Options
 from tracer.run import load
 
-DEADLINE = 900.0
+DEADLINE = 600.0
 
 
 def _wait(condition: Callable[[], bool]) -> None:
