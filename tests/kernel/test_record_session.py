@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -215,16 +216,22 @@ def test_a_ring_that_overflows_says_so(probes: Probes, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_and_two_recorders_at_once(msgchan: Path, tmp_path: Path) -> None:
-    """Both record their own command; one ends by itself, the other by SIGINT, both balance."""
+    """Both record their own command; one ends by itself, the other by SIGINT, both balance.
+
+    The first one's command waits while the second attaches and leaves: the kernel renews the
+    trampoline of a function for each, and skips fexit for who is inside of it at that moment
+    (bpf_tramp_image_put() in kernel/bpf/trampoline.c).
+    """
     del msgchan
     hooked = _hooked()
-    drive = [sys.executable, "-m", "tracer", "drive", "--channel", "all"]
+    drive = [sys.executable, "-m", "tracer", "drive", "--channel", "all", "--count", "101"]
     one, two = tmp_path / "one", tmp_path / "two"
+    script = f"{shlex.join(drive)}; : >{one}.driven; exec sleep 1000"
     first = _tracer(
-        "record", "-o", str(one), "--ready-file", f"{one}.ready", "--", *drive, "--count", "1000000"
+        "record", "-o", str(one), "--ready-file", f"{one}.ready", "--", "sh", "-c", script
     )
-    second = _tracer("record", "-o", str(two), "--", *drive, "--count", "101")
-    _wait(lambda: Path(f"{one}.ready").exists())
+    _wait(lambda: Path(f"{one}.driven").exists())
+    second = _tracer("record", "-o", str(two), "--", *drive)
     refused = _tracer("record", "-o", str(one), "--", "true")
     output = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0, output

@@ -9,20 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Recorder, attached
 
 from tracer.attach.probes import Probes
+from tracer.clients import wire
 from tracer.clients.messages import Request
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
 from tracer.recorder.record import record_command, record_process
-from tracer.run import Run
+from tracer.run import Run, load
 
 COUNT = 23
 KPROBES = Path("/sys/kernel/debug/kprobes/list")
@@ -105,7 +106,7 @@ def test_kprobes_and_the_relay(relay: Probes, tmp_path: Path) -> None:
     assert len(inner) == len(outer) == COUNT
     assert (outer["start_ns"].to_numpy() <= inner["start_ns"].to_numpy()).all()
     assert (inner["end_ns"].to_numpy() <= outer["end_ns"].to_numpy()).all()
-    assert inner["size"].eq(216).all()
+    assert inner["size"].eq(wire.REPLY.size + 200).all()
     assert {row["site"] for row in handle.run.meta["plan"] if row["point"] == "sendto"} == {
         "kprobe"
     }
@@ -213,6 +214,38 @@ for thread in threads:
 """
 
 
+@contextmanager
+def asker() -> Iterator[tuple[int, Callable[[], None]]]:
+    """A process of several threads that ask iptables' option; its id, and what lets them begin."""
+    subprocess.run(["iptables-legacy", "-L", "-n"], check=True, capture_output=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline()
+        go = process.stdin
+
+        def begin() -> None:
+            go.write(b"\n")
+            go.flush()
+
+        yield process.pid, begin
+
+
+def _lost_copies(run: Run) -> int:
+    """Copies that the breakpoint could not write down; nothing else may be wrong.
+
+    A breakpoint's program runs as in an NMI: while another processor is just writing to the
+    ring, it gets no place there (``__bpf_ringbuf_reserve`` only tries the lock then).
+    """
+    lost = int(run.meta["accounts"]["copy_to_user"]["lost"])
+    wrong = run.ledger[~run.ledger["ok"]]
+    assert wrong["line"].tolist() == ["ring full"] * bool(lost), wrong.to_string()
+    assert wrong["count"].sum() == lost
+    return lost
+
+
 def _uncopied(run: Run) -> int:
     """Successful gets of which no copy was seen; the ledger must tell as many."""
     gets = run.exchanges.query("channel == 'getsockopt' and status == 'ok' and reply_bytes > 0")
@@ -225,26 +258,15 @@ def _uncopied(run: Run) -> int:
 
 def test_the_breakpoint_is_in_every_thread(breakpoint_probes: Probes, tmp_path: Path) -> None:
     """Those that were there before it, and those that they start; each copy is told once."""
-    with subprocess.Popen(
-        [sys.executable, "-c", ASKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as asker:
-        assert asker.stdout is not None
-        assert asker.stdin is not None
-        assert asker.stdout.readline()
-        go = asker.stdin
-
-        def ready() -> None:
-            go.write(b"\n")
-            go.flush()
-
-        path = tmp_path / "threads"
-        record_process(path, asker.pid, ready=ready, probes=breakpoint_probes)
-    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+    path = tmp_path / "threads"
+    with asker() as (pid, begin):
+        record_process(path, pid, ready=begin, probes=breakpoint_probes)
+    run = load(path)
     gets = run.exchanges.query("channel == 'getsockopt'")
     assert len(gets) == 10 * COUNT
     assert gets["tid"].nunique() == 10
-    assert _uncopied(run) == 0
-    assert gets["copied_bytes"].eq(84).all()
+    assert _uncopied(run) == _lost_copies(run)
+    assert gets["copied_bytes"].eq(84).sum() == len(gets) - _lost_copies(run)
 
 
 def test_the_breakpoint_follows_a_loop_of_programs(
@@ -259,35 +281,28 @@ def test_the_breakpoint_follows_a_loop_of_programs(
         path = tmp_path / "loop"
         record_process(path, shell.pid, duration=4.0, probes=breakpoint_probes)
         shell.send_signal(signal.SIGKILL)
-    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+    run = load(path)
     assert len(run.exchanges.query("channel == 'getsockopt'")) > 2
-    assert _uncopied(run) == 0
+    assert _uncopied(run) == _lost_copies(run)
 
 
 def test_a_copy_that_two_breakpoints_see_is_told_once(
     breakpoint_probes: Probes, tmp_path: Path
 ) -> None:
     """A program that was forked while its parent got one may have inherited that."""
-    with subprocess.Popen(
-        [sys.executable, "-c", ASKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as asker:
-        assert asker.stdout is not None
-        assert asker.stdin is not None
-        assert asker.stdout.readline()
-        go = asker.stdin
+    path = tmp_path / "twice"
+    with asker() as (pid, begin):
 
         def ready() -> None:
-            for thread in Path(f"/proc/{asker.pid}/task").iterdir():
+            for thread in Path(f"/proc/{pid}/task").iterdir():
                 breakpoint_probes._attach_breakpoint(int(thread.name))
-            go.write(b"\n")
-            go.flush()
+            begin()
 
-        path = tmp_path / "twice"
-        record_process(path, asker.pid, ready=ready, probes=breakpoint_probes)
-    run = Recorder(breakpoint_probes, tmp_path).opened(path, full=False)
+        record_process(path, pid, ready=ready, probes=breakpoint_probes)
+    run = load(path)
     gets = run.exchanges.query("channel == 'getsockopt'")
     assert len(gets) == 10 * COUNT
-    assert gets["copied_bytes"].eq(84).all()
+    assert gets["copied_bytes"].eq(84).sum() == len(gets) - _lost_copies(run)
 
 
 def test_a_filtered_out_process_leaves_no_record(recorder: Recorder) -> None:

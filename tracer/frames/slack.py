@@ -64,14 +64,16 @@ def slack_of(
         (exchanges["status"] == "unmatched_user") & exchanges["tid"].isin(end["cut"])
     ]
     over = logged["start_ns"] + logged["total_ns"]
-    under_way = _under_way(end, logged["start_ns"], over)
+    latest = _latest_call(events)
+    under_way = _under_way(end, latest, logged["tid"], logged["start_ns"], over)
     receives = correlation.unseen[correlation.unseen["tid"].isin(end["cut"])]
+    receiving = _under_way(end, latest, receives["tid"], receives["begin_ns"], receives["end_ns"])
     return replace(
         slack,
         unlogged=Counter(map(str, _inside(seen, calls)["channel"])),
         unseen=Counter(map(str, logged.loc[under_way, "channel"])),
         unlogged_reads=len(_inside(correlation.unlogged, calls)),
-        unseen_receives=int(_under_way(end, receives["begin_ns"], receives["end_ns"]).sum()),
+        unseen_receives=int(receiving.sum()),
     )
 
 
@@ -114,6 +116,19 @@ def _inside(rows: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
     return joined[joined["start_ns"].between(joined["call_ns"], joined["return_ns"])]
 
 
-def _under_way(end: dict[str, Any], begin: pd.Series, over: pd.Series) -> pd.Series:
-    """Which log entries (ns) were under way while tracing stopped."""
-    return (begin <= end["stopped_ns"]) & (over >= end["stopping_ns"])
+def _latest_call(events: pd.DataFrame) -> pd.Series:
+    """When each thread began the last of its calls that was recorded (ns), by ``tid``."""
+    calls = events[events["point"].isin(_LOGGED)]
+    return calls["start_ns"].groupby(calls["tid"].astype(np.int64)).max()
+
+
+def _under_way(
+    end: dict[str, Any], latest: pd.Series, tid: pd.Series, begin: pd.Series, over: pd.Series
+) -> pd.Series:
+    """Which log entries (ns) may be unseen because tracing stopped.
+
+    They were under way while it did, and nothing that their thread did later was recorded:
+    threads are let go one after the other, and each of them is from then on unseen for good.
+    """
+    let_go = begin >= tid.astype(np.int64).map(latest).fillna(-1)
+    return (begin <= end["stopped_ns"]) & (over >= end["stopping_ns"]) & let_go

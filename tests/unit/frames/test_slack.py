@@ -242,6 +242,22 @@ def test_an_entry_under_way_when_tracing_stopped_may_tell_of_what_nobody_saw(
         assert (bad_lines(copy.load()) == []) == ok, (cut, at)
 
 
+@pytest.mark.parametrize("later", [True, False])
+def test_who_was_seen_later_was_not_let_go(copy: Copy, sends: pd.DataFrame, later: bool) -> None:
+    """A call that nobody saw is lost when a later one of its thread was recorded."""
+    call = sends[(sends["kind"] == CALL) & (sends["channel"] == 2)].iloc[10]
+    begin, end, tid = (int(call[name]) for name in ("begin_ns", "end_ns", "tid"))
+
+    def drop(frame: pd.DataFrame) -> pd.DataFrame:
+        of_call = frame["start_ns"].between(begin, end)
+        return frame[(frame["tid"] != tid) | ~(of_call if later else frame["start_ns"] >= begin)]
+
+    copy.rows("events", drop)
+    copy.rows("sends", lambda frame: frame[later | (frame["begin_ns"] <= begin)])
+    copy.meta(lambda meta: meta.update(ended([tid], at=begin)))
+    assert ("sends nobody saw" in bad_lines(copy.load())) == later
+
+
 def test_the_open_calls_are_told(copy: Copy) -> None:
     calls = [opened("recvfrom"), opened("recvfrom") | {"tid": 7}, opened("poll") | {"tid": 8}]
     copy.meta(lambda meta: meta.update(ended([], open=calls)))

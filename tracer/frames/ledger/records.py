@@ -58,8 +58,13 @@ def records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) -> 
 def losses(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
     accounts = meta["accounts"]
     is_unknown = any(gap.split(".")[0] == "accounts" for gap in gaps)
+    copies = [row["site"] for row in meta["plan"] if row["point"] == "copy_to_user"]
+    full = "use a larger --ring-size"
+    if accounts.get("copy_to_user", {}).get("lost") and "breakpoint" in copies:
+        # Its program runs as in an NMI, where __bpf_ringbuf_reserve() only tries the lock.
+        full += "; a breakpoint also loses a copy while another CPU writes, --copy relay does not"
     for name, key, hint in (
-        ("ring full", "lost", "use a larger --ring-size"),
+        ("ring full", "lost", full),
         ("returns missed", "missed", "kretprobes without a free instance, or nested too deep"),
     ):
         at = [f"{point} {a[key]}" for point, a in accounts.items() if a[key]]
