@@ -64,6 +64,16 @@ def test_two_recordings_are_inconclusive_and_status_3(sides: dict[str, Path]) ->
     assert "\n  1 run a side cannot tell a change from chance, 5 a side can\n" in result.stdout
 
 
+def test_full_lists_what_is_otherwise_counted(sides: dict[str, Path]) -> None:
+    few = sides["base"] / "00", sides["same"] / "00"
+    short, whole = run(*few), run(*few, "--full")
+    assert short.exit_code == whole.exit_code == 3
+    assert "\nencode " not in short.stdout
+    assert "\nencode " in whole.stdout
+    assert "decide nothing and are not listed (see --full)\n" in short.stdout
+    assert "not listed" not in whole.stdout
+
+
 def test_sides_one_after_the_other_are_inconclusive_unless_allowed(
     sides: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -52,6 +52,10 @@ PLAIN_WIDTH = 110
     "--allow", multiple=True, type=click.Choice(CONDITIONS), metavar="WHAT",
     help=f"Compare although this differs: {', '.join(CONDITIONS)}; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--full", is_flag=True,
+    help="List every line, those too that are not settled, decide nothing and were not asked for.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_context
 def command(
@@ -64,6 +68,7 @@ def command(
     min_effect_ns: int,
     false_alarms: float,
     allow: tuple[str, ...],
+    full: bool,
     as_json: bool,
 ) -> None:
     """Compare recordings: the change of every stage, with how sure it is.
@@ -71,6 +76,9 @@ def command(
     BASE and NEW are recordings, or directories that hold several. The run is the
     replicate: on a wall clock give at least 5 runs a side, better 10, recorded
     in turn (base, new, base, new); on the deterministic clock one a side will do.
+
+    Printed is what was asked for (--stage, --type), what decides and what is settled;
+    of the other lines only how many there are, unless --full is given.
 
     Exit status 0: same or faster. 1: slower. 3: inconclusive.
 
@@ -105,11 +113,16 @@ def command(
     if as_json:
         click.echo(json.dumps(summary(comparison), indent=1, allow_nan=False))
     else:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = PLAIN_WIDTH
-        render(comparison, console)
+        render(comparison, _console(), full)
     ctx.exit(comparison.exit_status)
+
+
+def _console() -> Console:
+    """The terminal as wide as it is; a pipe or a file of a width that cuts nothing."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
 
 
 def recordings(directories: Sequence[Path]) -> list[Path]:

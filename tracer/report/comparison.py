@@ -21,10 +21,16 @@ MOST_REASONS = 5
 _STYLE = {SLOWER: "bold red", FASTER: "bold green", INCONCLUSIVE: "yellow", SAME: "dim"}
 
 
-def render(comparison: Comparison, console: Console) -> None:
-    """Print the sides, the lines of every type, notes, and the verdict last."""
+def render(comparison: Comparison, console: Console, full: bool = False) -> None:
+    """Print the sides, the lines of every type, notes, and the verdict last.
+
+    Lines that are not settled, decide nothing and were not asked for are counted in one line of
+    the verdict; with ``full`` they are listed like the others.
+    """
+    lines = comparison.lines
+    left_out = pd.Series(False, lines.index) if full else _unasked(comparison)
     _sides(comparison, console)
-    for (channel, name), group in comparison.lines.groupby(["channel", "name"], sort=False):
+    for (channel, name), group in lines[~left_out].groupby(["channel", "name"], sort=False):
         console.print(f"\n[bold]{channel}, {escape(str(name))} (ns)[/]")
         show(console, _table(group))
     if comparison.notes:
@@ -32,12 +38,15 @@ def render(comparison: Comparison, console: Console) -> None:
         for note in comparison.notes:
             console.print(f"  {escape(note)}", soft_wrap=not console.is_terminal)
     console.print()
-    for line in verdict_lines(comparison):
+    for line in verdict_lines(comparison, int(left_out.sum())):
         console.print(line, soft_wrap=not console.is_terminal)
 
 
-def verdict_lines(comparison: Comparison) -> list[str]:
-    """The verdict, the stages that moved, and what is not settled, as markup."""
+def verdict_lines(comparison: Comparison, left_out: int = 0) -> list[str]:
+    """The verdict, the stages that moved, and what is not settled, as markup.
+
+    ``left_out`` is how many of the lines that are not settled are not listed above.
+    """
     verdict = comparison.verdict
     told = [f"verdict: [{_STYLE[verdict]}]{verdict}[/]"]
     for row in comparison.moved.itertuples():
@@ -54,7 +63,17 @@ def verdict_lines(comparison: Comparison) -> list[str]:
     open_lines = comparison.lines[comparison.lines["verdict"] == INCONCLUSIVE]
     if len(open_lines):
         told.append(f"  {len(open_lines)} of {len(comparison.lines)} lines are not settled")
+    if left_out:
+        told[-1] += f"; {left_out} of them decide nothing and are not listed (see --full)"
     return told
+
+
+def _unasked(comparison: Comparison) -> pd.Series[bool]:
+    """The lines that are not settled, decide nothing and that nobody asked for by a name."""
+    lines, options = comparison.lines, comparison.options
+    if options.stages or options.types:
+        return pd.Series(False, lines.index)
+    return (lines["verdict"] == INCONCLUSIVE) & ~lines["decides"]
 
 
 def why_open(comparison: Comparison) -> list[str]:

@@ -20,7 +20,9 @@ from tracer.compare.conditions import WORKLOAD
 from tracer.report.comparison import MOST_REASONS, render, summary
 
 
-def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Comparison:
+def compared(
+    runs: int, *, deterministic: bool = False, options: Options | None = None, **how: Any
+) -> Comparison:
     """Two sides of so many runs; ``how`` makes the second differ."""
     random = np.random.default_rng(1)
     sides = [
@@ -35,14 +37,26 @@ def compared(runs: int, *, deterministic: bool = False, **how: Any) -> Compariso
         ]
         for side, changed in (("a", {"run_spread": 0.01}), ("b", {"run_spread": 0.01} | how))
     ]
-    return compare_digests(*sides)
+    return compare_digests(*sides, options)
 
 
-def printed(comparison: Comparison, width: int = 110, terminal: bool = False) -> str:
+def printed(
+    comparison: Comparison, width: int = 110, terminal: bool = False, full: bool = False
+) -> str:
     file = io.StringIO()
     kind: dict[str, Any] = {"force_terminal": True, "color_system": None} if terminal else {}
-    render(comparison, Console(file=file, width=width, highlight=False, **kind))
+    render(comparison, Console(file=file, width=width, highlight=False, **kind), full)
     return file.getvalue()
+
+
+def listed(text: str) -> list[tuple[str, str, str]]:
+    """Stage, quantile and verdict of every line of a printed table."""
+    found, stage = [], ""
+    for line in text.partition("verdict: ")[0].splitlines():
+        if row := re.match(r"(\S*) +(p\d\d) .*? (same|slower|faster|inconclusive)", line):
+            stage = row[1] or stage
+            found.append((stage, row[2], row[3]))
+    return found
 
 
 def test_every_line_and_the_verdict_are_printed() -> None:
@@ -64,6 +78,36 @@ def test_every_line_and_the_verdict_are_printed() -> None:
     assert "would settle it" not in text
 
 
+def test_lines_that_nobody_asked_for_and_that_settle_nothing_are_counted() -> None:
+    comparison = compared(10, run_spread=0.02, add={"copy": 900})
+    lines = comparison.lines
+    keys = list(zip(lines["stage"], lines["quantile"], lines["verdict"], strict=True))
+    open_ = (lines["verdict"] == INCONCLUSIVE) & ~lines["decides"]
+    assert 0 < open_.sum() < len(lines)
+    assert listed(printed(comparison)) == [
+        key for key, out in zip(keys, open_, strict=True) if not out
+    ]
+    assert f"; {open_.sum()} of them decide nothing and are not listed (see --full)\n" in printed(
+        comparison
+    )
+    assert listed(printed(comparison, full=True)) == keys
+    assert "--full" not in printed(comparison, full=True)
+
+
+def test_lines_that_decide_are_listed_whatever_they_say() -> None:
+    text = printed(compared(10, run_spread=0.1))
+    assert ("total", "p50", INCONCLUSIVE) in listed(text)
+    assert not [row for row in listed(text) if row[0] != "total" and row[2] == INCONCLUSIVE]
+
+
+@pytest.mark.parametrize("asked", [{"stages": ("queue", "wake")}, {"types": ("msgchan echo",)}])
+def test_what_was_asked_for_is_listed_settled_or_not(asked: dict[str, tuple[str, ...]]) -> None:
+    comparison = compared(1, options=Options(**asked))
+    assert set(comparison.lines["verdict"]) == {INCONCLUSIVE}
+    assert len(listed(printed(comparison))) == len(comparison.lines)
+    assert "--full" not in printed(comparison)
+
+
 def test_the_share_of_an_unsettled_total_is_not_told() -> None:
     comparison = compared(10, run_spread=0.02, add={"wake": 250})
     (moved,) = comparison.moved.itertuples()
@@ -75,7 +119,7 @@ def test_the_share_of_an_unsettled_total_is_not_told() -> None:
 @pytest.mark.parametrize("width", [40, 110])
 def test_nothing_is_cut(width: int) -> None:
     comparison = compared(10, run_spread=0.1)
-    text = printed(comparison, width)
+    text = printed(comparison, width, full=True)
     for row in comparison.lines.itertuples():
         assert f"{row.base_ns:,.0f}" in text
         assert f"{row.low_ns:+,.0f} … {row.high_ns:+,.0f}" in text
@@ -89,7 +133,7 @@ def test_few_runs_are_told_how_many_are_missing() -> None:
         "  the sides were not recorded in turn (at one time 1 of 1 runs of base and 0 of 1 of new)",
         "  1 run a side cannot tell a change from chance, 5 a side can",
         "  record the sides in turn, or take a drift for change: --allow order",
-        "  22 of 22 lines are not settled",
+        "  22 of 22 lines are not settled; 20 of them decide nothing and are not listed (see --full)",
     ]
     assert "1 run: runs/[a]0" in text
     assert "Notes" not in text
