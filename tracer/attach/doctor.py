@@ -13,10 +13,13 @@ from tracer.attach import leftovers
 from tracer.attach.btf import Btf
 from tracer.attach.plan import Offer
 from tracer.errors import TracerError
+from tracer.module import headers
 
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-#: Debian's package of BCC's Python bindings and of the running kernel's headers.
+FILESYSTEMS = Path("/proc/filesystems")
+MODULES = Path("/proc/modules")
+#: Debian's package of BCC's Python bindings.
 BCC_PACKAGE = "python3-bpfcc"
 
 
@@ -64,28 +67,9 @@ def checks() -> Iterator[Check]:
         f"apt install {BCC_PACKAGE}, and use a venv of /usr/bin/python3 with system site packages",
     )
     yield _leftovers()
-    yield Check(
-        "modules",
-        Path("/proc/modules").exists(),
-        "loadable" if Path("/proc/modules").exists() else "CONFIG_MODULES is off",
-        "use a kernel with loadable modules, or 'tracer lab'",
-        needed=False,
-    )
-    yield Check(
-        "msgchan",
-        module_loaded(),
-        "loaded" if module_loaded() else "not loaded",
-        "tracer kmod load",
-        needed=False,
-    )
-    source = clock_source()
-    yield Check(
-        "clock",
-        source not in ("hpet", "acpi_pm", "unknown"),
-        source,
-        "boot with clocksource=tsc: reading this clock costs a microsecond",
-        needed=False,
-    )
+    yield _modules()
+    yield _msgchan()
+    yield _clock()
 
 
 def require() -> None:
@@ -102,7 +86,7 @@ def offer() -> Offer:
         raise TracerError(
             "cannot list what the kernel can trace",
             "tracefs is not mounted or has no function tracing",
-            "mount -t tracefs tracefs /sys/kernel/tracing",
+            _tracing_directory().todo,
         )
     listing = (directory / "available_filter_functions").read_text()
     functions = frozenset(line.split(" ", 1)[0] for line in listing.splitlines())
@@ -155,12 +139,50 @@ def _importable(package: str) -> bool:
 
 def _kernel_headers() -> Check:
     release = os.uname().release
-    build = Path("/lib/modules") / release / "build"
+    build = headers.directory(release)
     return Check(
         "kernel headers",
         build.is_dir(),
         str(build) if build.is_dir() else f"{build} is missing",
-        f"apt install linux-headers-{release}",
+        headers.remedy(release),
+    )
+
+
+def _modules() -> Check:
+    return Check(
+        "modules",
+        MODULES.exists(),
+        "loadable" if MODULES.exists() else "CONFIG_MODULES is off",
+        "use a kernel with loadable modules, or 'tracer lab'",
+        needed=False,
+    )
+
+
+def _msgchan() -> Check:
+    """It is built when it is loaded, so that takes a kernel with modules and its headers."""
+    possible = MODULES.exists() and headers.directory(os.uname().release).is_dir()
+    return Check(
+        "msgchan",
+        module_loaded(),
+        "loaded" if module_loaded() else "not loaded",
+        "tracer kmod load" if possible else "'tracer lab', which loads it",
+        needed=False,
+    )
+
+
+def _clock() -> Check:
+    source = clock_source()
+    slow = "reading this clock costs a microsecond"
+    try:
+        offered = CLOCKSOURCE.with_name("available_clocksource").read_text().split()
+    except OSError:
+        offered = []
+    return Check(
+        "clock",
+        source not in ("hpet", "acpi_pm", "unknown"),
+        source,
+        f"boot with clocksource=tsc: {slow}" if "tsc" in offered else f"none here: {slow}",
+        needed=False,
     )
 
 
@@ -186,12 +208,18 @@ def _kprobes() -> Check:
 
 
 def _tracing_directory() -> Check:
+    """To mount it helps where the kernel has it and it is not mounted yet."""
     directory = tracefs()
+    mounted = any(any(path.glob("*")) for path in TRACEFS)
+    known = FILESYSTEMS.exists() and "\ttracefs\n" in FILESYSTEMS.read_text()
+    mend = "mount -t tracefs tracefs /sys/kernel/tracing"
+    if mounted or not known:
+        mend = "use a kernel with CONFIG_FUNCTION_TRACER"
     return Check(
         "tracefs",
         directory is not None,
         str(directory) if directory else "no available_filter_functions",
-        "mount -t tracefs tracefs /sys/kernel/tracing, or 'tracer lab'",
+        f"{mend}, or 'tracer lab'",
     )
 
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 import click
 from rich.console import Console
@@ -13,9 +14,12 @@ from rich.table import Column, Table
 from tracer.attach import doctor
 from tracer.attach.plan import Plan, make_plan
 from tracer.errors import TracerError
+from tracer.lab import ready
 
 #: Of a pipe or a file: a line is as long as it needs.
 PLAIN_WIDTH = 10_000
+#: What reading a recording takes besides this package.
+READERS = ("numpy", "pandas", "pyarrow", "scipy", "matplotlib", "jinja2", "rich")
 
 
 @click.command()
@@ -23,6 +27,8 @@ PLAIN_WIDTH = 10_000
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Tell what this kernel lets us observe, and what would mend the rest.
+
+    First whether recording, reading recordings and the lab work on this machine.
 
     Exit status: 0 when recording is possible here, 1 when it is not.
 
@@ -32,30 +38,75 @@ def command(ctx: click.Context, as_json: bool) -> None:
       tracer lab -- tracer doctor
     """
     found = list(doctor.checks())
-    possible = all(check.ok for check in found if check.needed)
-    plan: Plan | None = None
-    refusal = ""
-    if possible:
-        try:
-            plan = make_plan(doctor.offer())
-        except TracerError as error:
-            refusal, possible = str(error), False
+    plan, refusal = _plan(found)
+    works = {"record": _records(found, refusal), "read": _reads(), "lab": _starts_lab()}
+    possible = works["record"].ok
     if as_json:
-        rows = plan.as_rows() if plan else []
-        result = {"possible": possible, "checks": [asdict(c) for c in found], "plan": rows}
+        result = {
+            "works": {what: asdict(ability) for what, ability in works.items()},
+            "possible": possible,
+            "checks": [asdict(c) for c in found],
+            "plan": plan.as_rows() if plan else [],
+        }
         click.echo(json.dumps(result, indent=1))
     else:
-        _print(found, plan)
-        if refusal:
-            click.echo(f"no plan: {refusal}")
-        click.echo("recording is possible here" if possible else "recording is not possible here")
+        _print(works, found, plan)
     ctx.exit(0 if possible else 1)
 
 
-def _print(found: list[doctor.Check], plan: Plan | None) -> None:
+@dataclass(frozen=True)
+class Ability:
+    """Whether something works on this machine, and why it does or does not, or how to do it."""
+
+    ok: bool
+    why: str
+
+
+def _plan(found: list[doctor.Check]) -> tuple[Plan | None, str]:
+    """The plan for this kernel; without one why there is none, "" where a check tells."""
+    if not _all_needed(found):
+        return None, ""
+    try:
+        return make_plan(doctor.offer()), ""
+    except TracerError as error:
+        return None, str(error)
+
+
+def _all_needed(found: list[doctor.Check]) -> bool:
+    return all(check.ok for check in found if check.needed)
+
+
+def _records(found: list[doctor.Check], refusal: str) -> Ability:
+    missing = [check.name for check in found if check.needed and not check.ok]
+    if missing:
+        return Ability(False, f"missing: {', '.join(missing)}")
+    return Ability(not refusal, refusal or "tracer record, with the plan below")
+
+
+def _reads() -> Ability:
+    """Whether what reports and comparisons import is installed; it is not imported."""
+    missing = [name for name in READERS if find_spec(name) is None]
+    if missing:
+        return Ability(False, f"this Python lacks {', '.join(missing)}: install tracer with pip")
+    return Ability(True, "tracer report, compare and export, of recordings made anywhere")
+
+
+def _starts_lab() -> Ability:
+    try:
+        version = ready.kernel()
+    except TracerError as error:
+        return Ability(False, f"{error.why}; {error.todo}")
+    return Ability(True, f"tracer lab -- COMMAND, with kernel {version} and msgchan")
+
+
+def _print(works: dict[str, Ability], found: list[doctor.Check], plan: Plan | None) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
+    for what, ability in works.items():
+        line = f"{what:8}{'yes' if ability.ok else 'no'}: {ability.why}"
+        console.print(line, markup=False)
+    console.print()
     checks = _table("check", "", "found", "to mend it")
     for check in found:
         mark = "ok" if check.ok else "MISSING" if check.needed else "missing"

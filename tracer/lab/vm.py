@@ -91,6 +91,12 @@ class Machine:
         return argv
 
 
+def require_tools() -> None:
+    """Raise TracerError unless the programs that boot a machine are installed."""
+    for name in ("virtme-run", "qemu-system-x86_64"):
+        _tool(name)
+
+
 def run(machine: Machine, script: Path, timeout: float) -> int | None:
     """Boot, run ``script``, pass its stdout and stderr through as they come.
 

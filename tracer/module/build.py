@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from tracer.errors import TracerError
+from tracer.module import headers
 from tracer.resources import source_dir
 
 NAME = "msgchan"
@@ -40,7 +41,7 @@ def build(kver: str | None = None, progress: Progress = silent) -> Path:
     stamp = _stamp(kver, sources)
     if _is_current(module, stamp):
         return module
-    _need_tools(kver)
+    require_tools(kver)
     with _locked(directory):
         if not _is_current(module, stamp):
             with progress(f"building {NAME} for kernel {kver}"):
@@ -73,13 +74,12 @@ def _is_current(module: Path, stamp: str) -> bool:
         return False
 
 
-def _need_tools(kver: str) -> None:
+def require_tools(kver: str) -> None:
+    """Raise TracerError unless what a build for kernel ``kver`` needs is installed."""
     what = f"cannot build {NAME} for kernel {kver}"
-    headers = Path("/lib/modules") / kver / "build"
-    if not (headers / "Makefile").is_file():
-        raise TracerError(
-            what, f"its headers are not at {headers}", f"run 'apt install linux-headers-{kver}'"
-        )
+    there = headers.directory(kver)
+    if not (there / "Makefile").is_file():
+        raise TracerError(what, f"its headers are not at {there}", headers.remedy(kver))
     for tool in ("make", "gcc"):
         if not shutil.which(tool):
             raise TracerError(what, f"there is no {tool}", "run 'apt install build-essential'")

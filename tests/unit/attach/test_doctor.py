@@ -81,7 +81,31 @@ def test_no_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     check = next(check for check in doctor.checks() if check.name == "kernel headers")
     assert not check.ok
     assert check.found == "/lib/modules/9.9.9-none/build is missing"
-    assert check.todo == "apt install linux-headers-9.9.9-none"
+    assert check.todo.startswith("no package holds them, as this is no kernel of Debian's: link ")
+
+
+def test_missing_headers_of_a_packaged_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.uname", lambda: type("Name", (), {"release": "9.9.0-1-amd64"}))
+    check = next(check for check in doctor.checks() if check.name == "kernel headers")
+    assert (check.ok, check.todo) == (False, "apt install linux-headers-9.9.0-1-amd64")
+
+
+@pytest.mark.parametrize(
+    ("modules", "release", "todo"),
+    [
+        (True, "with-headers", "tracer kmod load"),
+        (True, "9.9.9-none", "'tracer lab', which loads it"),
+        (False, "with-headers", "'tracer lab', which loads it"),
+    ],
+)
+def test_the_module_is_loaded_where_it_can_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: bool, release: str, todo: str
+) -> None:
+    (tmp_path / "with-headers").mkdir()
+    monkeypatch.setattr(doctor, "MODULES", tmp_path / ("" if modules else "missing"))
+    monkeypatch.setattr(doctor.headers, "directory", lambda kver: tmp_path / kver)
+    monkeypatch.setattr("os.uname", lambda: type("Name", (), {"release": release}))
+    assert next(check for check in doctor.checks() if check.name == "msgchan").todo == todo
 
 
 @pytest.mark.parametrize(
@@ -92,6 +116,19 @@ def test_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str,
     monkeypatch.setattr(doctor, "CLOCKSOURCE", tmp_path / "current")
     check = next(check for check in doctor.checks() if check.name == "clock")
     assert (check.ok, check.found, check.needed) == (ok, source, False)
+
+
+@pytest.mark.parametrize(
+    ("offered", "todo"), [("tsc hpet", "boot with clocksource=tsc: "), ("hpet", "none here: ")]
+)
+def test_a_clock_is_advised_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offered: str, todo: str
+) -> None:
+    (tmp_path / "current_clocksource").write_text("hpet\n")
+    (tmp_path / "available_clocksource").write_text(f"{offered}\n")
+    monkeypatch.setattr(doctor, "CLOCKSOURCE", tmp_path / "current_clocksource")
+    check = next(check for check in doctor.checks() if check.name == "clock")
+    assert check.todo == f"{todo}reading this clock costs a microsecond"
 
 
 def test_an_unknown_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +142,32 @@ def test_the_first_tracefs_that_can_trace_functions(tracefs: Path) -> None:
     assert doctor.tracefs() is None
 
 
-def test_without_tracefs_nothing_can_be_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("known", "mounted", "todo"),
+    [
+        ("nodev\ttracefs\n", False, "mount -t tracefs tracefs /sys/kernel/tracing, or "),
+        ("nodev\ttracefs\n", True, "use a kernel with CONFIG_FUNCTION_TRACER, or "),
+        ("nodev\ttmpfs\n", False, "use a kernel with CONFIG_FUNCTION_TRACER, or "),
+    ],
+)
+def test_mounting_tracefs_is_advised_where_it_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: str, mounted: bool, todo: str
+) -> None:
+    (tmp_path / "filesystems").write_text(known)
+    monkeypatch.setattr(doctor, "FILESYSTEMS", tmp_path / "filesystems")
+    (tmp_path / "tracing").mkdir()
+    if mounted:
+        (tmp_path / "tracing" / "events").mkdir()
+    monkeypatch.setattr(doctor, "TRACEFS", (tmp_path / "tracing", tmp_path / "missing"))
+    check = next(check for check in doctor.checks() if check.name == "tracefs")
+    assert check.todo == f"{todo}'tracer lab'"
+
+
+def test_without_tracefs_nothing_can_be_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "filesystems").write_text("nodev\ttracefs\n")
+    monkeypatch.setattr(doctor, "FILESYSTEMS", tmp_path / "filesystems")
     monkeypatch.setattr(doctor, "TRACEFS", ())
     with pytest.raises(TracerError, match="mount -t tracefs tracefs /sys/kernel/tracing"):
         doctor.offer()

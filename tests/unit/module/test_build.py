@@ -66,9 +66,18 @@ def test_build_that_fails_tells_the_first_error(
         build.build(HEADERS[-1])
 
 
-def test_build_without_headers_names_the_package(build_in: Path) -> None:
-    with pytest.raises(TracerError, match=r"run .apt install linux-headers-9\.9\.9-none"):
-        build.build("9.9.9-none")
+@pytest.mark.parametrize(
+    ("kver", "remedy"),
+    [
+        ("9.9.0-1-amd64", "apt install linux-headers-9.9.0-1-amd64"),
+        ("9.9.9-none", "no package holds them, "),
+    ],
+)
+def test_build_without_headers_names_the_package_if_there_is_one(
+    build_in: Path, kver: str, remedy: str
+) -> None:
+    with pytest.raises(TracerError, match=f"its headers are not at .*/{kver}/build; {remedy}"):
+        build.build(kver)
 
 
 def test_sources_and_kernel_decide_where_to_build(build_in: Path, tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ def test_few_runs_are_told_how_many_are_missing() -> None:
         "  the sides were not recorded in turn (at one time 1 of 1 runs of base and 0 of 1 of new)",
         "  1 run a side cannot tell a change from chance, 5 a side can",
         "  record the sides in turn, or take a drift for change: --allow order",
-        "  22 of 22 lines are not settled; 20 of them decide nothing and are not listed (see --full)",
+        "  22 of 22 lines are not settled; "
+        "20 of them decide nothing and are not listed (see --full)",
     ]
     assert "1 run: runs/[a]0" in text
     assert "Notes" not in text
