@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from recording_copies import ALL_CHANNELS
 
 import tracer
 from tracer import cli
@@ -195,3 +198,55 @@ def test_progress_without_a_terminal_is_plain_lines(capfd: pytest.CaptureFixture
     assert (begun, begun_again) == ("building ...", "loading ...")
     assert done.startswith("building: done (")
     assert failed.startswith("loading: failed (")
+
+
+def commands(
+    command: click.Command = main, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Every command and subcommand, as the words that call it."""
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, (*path, name))
+
+
+#: What takes long to import, and what only a recorder has.
+HEAVY = {"pandas", "numpy", "scipy", "matplotlib", "pyarrow", "bcc"}
+
+
+def imported(*words: str) -> set[str]:
+    """Which heavy modules a fresh interpreter has imported when this command ends."""
+    script = (
+        "import sys; from tracer.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout
+    return HEAVY & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_no_help_imports_what_takes_long(words: tuple[str, ...]) -> None:
+    assert imported(*words, "--help") == set()
+
+
+def test_a_report_imports_what_it_prints_with(tmp_path: Path) -> None:
+    assert imported("report", str(ALL_CHANNELS)) == {"pandas", "numpy", "pyarrow"}
+    page = imported("report", str(ALL_CHANNELS), "--html", str(tmp_path / "page.html"))
+    assert page == {"pandas", "numpy", "pyarrow", "matplotlib"}
+
+
+def test_a_command_seldom_looks_for_garbage_and_leaves_that_as_it_was(fails_as: Install) -> None:
+    seen = []
+    fails_as(lambda: seen.append(gc.get_threshold()[0]))
+    before = gc.get_threshold()
+    assert CliRunner().invoke(main, ["doctor"]).exit_code == 0
+    assert seen == [cli.OBJECTS_BETWEEN_COLLECTIONS]
+    assert gc.get_threshold() == before

@@ -15,7 +15,6 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -50,6 +49,9 @@ def bootstrap_interval(
     the normal (the "expanded percentile interval" of Hesterberg, "What Teachers Should Know
     About the Bootstrap", The American Statistician 69(4), 2015). NaN with a single run.
     """
+    # Late: figures import this module for what needs no scipy, which takes long to import.
+    from scipy.special import ndtr, stdtrit
+
     runs = min(len(base), len(new))
     lines = base.shape[1]
     if runs < 2:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Latencies: how they are distributed, over time, and by size. All axes of latency are log."""
+"""Latencies: how they are distributed, over time, and by size. All axes of latency are log.
+
+Whoever draws several figures of a run computes its types once and hands them over as ``shown``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
@@ -47,14 +50,14 @@ _TYPE_MARKS = "osD^vPX"
 _BINS = 72
 
 
-def distribution(run: Frames) -> Drawing:
+def distribution(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """How the latencies of each type are distributed.
 
     One line per type, in the report's order. x: ``total_ns`` of its settled exchanges (log);
     y: exchanges per bin of equal ratio, each line scaled to its own highest bin. Marked and
     written out at the right: p50, p90 and p99, each a value that occurred, as in the report.
     """
-    shown = types(run)
+    shown = types(run) if shown is None else shown
     with styled():
         if not shown:
             return nothing(WIDE, _NOTHING)
@@ -113,14 +116,14 @@ def _hill(axes: Axes, of: Type, edges: Floats) -> None:
         )  # fmt: skip
 
 
-def heatmap(run: Frames) -> Drawing:
+def heatmap(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """Latencies over time.
 
     One strip per channel. x: when an exchange began, since the first did (linear); y: its
     ``total_ns`` (log, the same in all strips); the stronger the colour the more exchanges in
     that cell, in steps that the legend counts. Settled exchanges only.
     """
-    shown = types(run)
+    shown = types(run) if shown is None else shown
     with styled():
         if not shown:
             return nothing(WIDE, _NOTHING)
@@ -177,6 +180,7 @@ def _strength(step: int, steps: list[int]) -> float:
 
 def _step_legend(drawing: Drawing, left: float, steps: list[int]) -> None:
     """Swatches with the counts they stand for, in grey as each channel has its own colour."""
+    width, height = drawing.get_size_inches() * 72
     write(drawing, left, 16, "exchanges in a cell", color=MUTED, size=SMALL_PX)
     left += 136
     for step, least in enumerate(steps):
@@ -185,10 +189,11 @@ def _step_legend(drawing: Drawing, left: float, steps: list[int]) -> None:
         else:
             most = steps[step + 1] - 1
             text = f"{least:,}" if most == least else f"{least:,} to {most:,}"
-        axes = area(drawing, left, 5, 14, 14)
-        axes.set_axis_off()
-        axes.fill([0, 1, 1, 0], [0, 0, 1, 1], facecolor=MUTED, alpha=_strength(step, steps))
-        axes.margins(0)
+        swatch = Rectangle(
+            (left / width, 1 - (5 + 14) / height), 14 / width, 14 / height,
+            facecolor=MUTED, alpha=_strength(step, steps), transform=drawing.transFigure,
+        )  # fmt: skip
+        drawing.add_artist(swatch)
         write(drawing, left + 20, 16, text, color=MUTED, size=SMALL_PX)
         left += 20 + 8 * len(text) + 20
 
@@ -218,7 +223,7 @@ def _cells(
         )  # fmt: skip
 
 
-def sizes(run: Frames) -> Drawing:
+def sizes(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """Sizes against latency.
 
     x: bytes of request and reply together (log); y: ``total_ns`` of settled exchanges (log).
@@ -227,7 +232,7 @@ def sizes(run: Frames) -> Drawing:
     24 bins of equal ratio. The faint dots are single exchanges: at most about 1,000,
     evenly taken.
     """
-    shown = types(run)
+    shown = types(run) if shown is None else shown
     with styled():
         if not shown:
             return nothing(WIDE, _NOTHING)

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tracer.units import byte_ticks, log_ticks, step_text
 
@@ -147,7 +147,9 @@ def log_axis(
     major, minor = log_ticks(*limits, most) if times else byte_ticks(*limits)
     axis.set_major_locator(FixedLocator(major))
     axis.set_minor_locator(FixedLocator(minor) if which == "x" else NullLocator())
-    axis.set_ticklabels([step_text(tick) if times else f"{tick:,.0f}" for tick in major])
+    # Labels by set_ticklabels would make every tick now and again when the figure is drawn.
+    labels = [step_text(tick) if times else f"{tick:,.0f}" for tick in major]
+    axis.set_major_formatter(FixedFormatter(labels))
     axis.set_minor_formatter(lambda value, place: "")
     axis.grid(True, which="major")
     axes.set_axisbelow(True)

@@ -41,10 +41,13 @@ class Type(NamedTuple):
         return median_row(self.exchanges, self.p50)
 
 
-def types(run: Frames) -> list[Type]:
-    """The types that have settled exchanges, in the report's order."""
+def types(run: Frames, stages: pd.DataFrame | None = None) -> list[Type]:
+    """The types that have settled exchanges, in the report's order.
+
+    ``stages`` is :func:`tracer.tables.stage_table` of them, where it is at hand.
+    """
     found = dict(groups(settled(run.exchanges)))
-    table = stage_table(run.exchanges)
+    table = stage_table(run.exchanges) if stages is None else stages
     return [
         Type(row.channel, row.name, found[row.channel, row.name], row.p50_ns, row.p90_ns,
              row.p99_ns)

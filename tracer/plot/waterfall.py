@@ -46,9 +46,9 @@ def pieces(run: Frames, row: int) -> list[Piece]:
 
     Together they last ``total_ns``.
     """
-    found = run.exchanges.loc[row]
-    start = int(found["start_ns"])
-    end = start + (0 if pd.isna(found["total_ns"]) else int(found["total_ns"]))
+    start = int(run.exchanges.at[row, "start_ns"])
+    total = run.exchanges.at[row, "total_ns"]
+    end = start + (0 if pd.isna(total) else int(total))
     stages = run.stages[run.stages["exchange"] == row].sort_values("start_ns", kind="stable")
     told: list[Piece] = []
     now = start

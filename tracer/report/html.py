@@ -22,6 +22,7 @@ from tracer.units import count_text
 
 if TYPE_CHECKING:
     from tracer.frames.frames import Frames
+    from tracer.plot.types import Type
     from tracer.plot.waterfall import Piece
 
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
@@ -68,10 +69,12 @@ def page(run: Frames) -> str:
     from tracer import plot
     from tracer.colours import STAGE_COLOURS
     from tracer.plot.svg import inline
+    from tracer.plot.types import types
 
     stages = tables.stage_table(run.exchanges)
+    shown = types(run, stages)
     figures = {
-        name: Markup(inline(draw(run), name))
+        name: Markup(inline(draw(run, shown), name))
         for name, draw in (
             ("distribution", plot.distribution),
             ("heatmap", plot.heatmap),
@@ -88,7 +91,7 @@ def page(run: Frames) -> str:
             reasons=tables.reasons(run),
             losses=tables.losses(run),
             overview=_overview(stages),
-            blocks=_blocks(run, stages),
+            blocks=_blocks(run, stages, shown),
             figures=figures,
             sizes=_sizes(run.exchanges),
             outcomes=list(tables.outcome_table(run.exchanges).itertuples()),
@@ -133,9 +136,8 @@ def _overview(stages: pd.DataFrame) -> list[Any]:
     return list(stages[stages["stage"] == "total"].itertuples())
 
 
-def _blocks(run: Frames, stages: pd.DataFrame) -> list[Block]:
+def _blocks(run: Frames, stages: pd.DataFrame, shown: list[Type]) -> list[Block]:
     from tracer.plot.svg import inline
-    from tracer.plot.types import types
     from tracer.plot.waterfall import median
 
     groups = dict(list(stages.groupby(["channel", "name"], sort=False)))
@@ -144,7 +146,7 @@ def _blocks(run: Frames, stages: pd.DataFrame) -> list[Block]:
             list(groups[of.channel, of.name].itertuples()),
             Markup(inline(median(run, [of]), f"waterfall{number}")),
         )
-        for number, of in enumerate(types(run))
+        for number, of in enumerate(shown)
     ]
 
 

@@ -21,7 +21,8 @@ def groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFr
 
 
 def numbers(group: pd.DataFrame, column: str) -> npt.NDArray[np.int64]:
-    return np.asarray(group[column].dropna(), np.int64)
+    values = group[column].array
+    return np.asarray(values[~values.isna()], np.int64)
 
 
 def quantiles(values: npt.NDArray[np.int64]) -> dict[str, int]:
