@@ -15,7 +15,7 @@ from documents import ROOT
 
 import tracer
 from tracer.cli.record import command as record
-from tracer.correlate import pieces
+from tracer.correlate import stages
 from tracer.run import Run
 
 RECORDING = ROOT / "tests" / "data" / "all-channels"
@@ -56,8 +56,8 @@ def test_the_options_of_record_are_explained() -> None:
 
 
 def test_every_stage_is_explained() -> None:
-    body = ast.parse(inspect.getsource(pieces)).body
+    body = ast.parse(inspect.getsource(stages)).body
     place = next(i for i, node in enumerate(body) if "STAGES" in ast.unparse(node)[:6])
     docstring = body[place + 1]
     assert isinstance(docstring, ast.Expr)
-    assert tuple(terms(ast.literal_eval(docstring.value))) == pieces.STAGES
+    assert tuple(terms(ast.literal_eval(docstring.value))) == stages.STAGES
