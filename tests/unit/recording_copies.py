@@ -18,6 +18,21 @@ from tracer.recording import SCHEMAS
 from tracer.run import Run
 
 ALL_CHANNELS = Path(__file__).parents[1] / "data" / "all-channels"
+#: The points of its events.
+POINTS = (
+    "sendto",
+    "recvfrom",
+    "setsockopt",
+    "getsockopt",
+    "poll",
+    "netlink_unicast",
+    "__netlink_sendskb",
+    "nf_setsockopt",
+    "nf_getsockopt",
+    "skb_copy_datagram_iter",
+    "msgchan_handler",
+    "msgchan_copy",
+)
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -50,10 +65,22 @@ class Copy:
         """The copy as it is now."""
         return tracer.load(self.path)
 
+    def line(self, name: str) -> dict[str, Any]:
+        """The line of its ledger that has this name."""
+        lines = self.load().ledger
+        (row,) = lines[lines["line"] == name].to_dict("records")
+        return row
+
 
 def bad_lines(run: Run) -> list[str]:
     """The lines of the ledger that do not balance."""
     return run.ledger.loc[~run.ledger["ok"], "line"].tolist()
+
+
+def middle(rows: pd.Series) -> int:
+    """A row from the middle of those that are true."""
+    there = rows.to_numpy().nonzero()[0]
+    return int(there[len(there) // 2])
 
 
 def removed(row: int) -> Change:

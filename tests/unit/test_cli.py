@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""How every command behaves: its help, its errors, and a reader that goes away."""
+
 from __future__ import annotations
 
 import gc
@@ -15,7 +17,7 @@ from recording_copies import ALL_CHANNELS
 
 import tracer
 from tracer import cli
-from tracer.cli import main, progress
+from tracer.cli import main
 from tracer.errors import TracerError
 
 Install = Callable[[Callable[[], object]], None]
@@ -169,35 +171,6 @@ def test_a_reader_that_goes_away_ends_a_command_silently(environment: dict[str, 
         assert command.stdout.read(10) == b"x" * 10
         command.stdout.close()
         assert (command.stderr.read(), command.wait(300)) == (b"", 141)
-
-
-def test_exports_are_lazy() -> None:
-    script = (
-        "import sys, tracer\n"
-        "assert 'pandas' not in sys.modules\n"
-        "assert tracer.load.__module__ == 'tracer.run'\n"
-        "assert 'bcc' not in sys.modules\n"
-        "assert tracer.capture.__module__ == 'tracer.recorder.record'"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_an_unknown_export_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
-        tracer.nosuch  # noqa: B018
-
-
-def test_progress_without_a_terminal_is_plain_lines(capfd: pytest.CaptureFixture[str]) -> None:
-    with progress.step("building"):
-        pass
-    with pytest.raises(ValueError, match="odd"), progress.step("loading"):
-        raise ValueError("odd")
-    said = capfd.readouterr()
-    assert said.out == ""
-    begun, done, begun_again, failed = said.err.splitlines()
-    assert (begun, begun_again) == ("building ...", "loading ...")
-    assert done.startswith("building: done (")
-    assert failed.startswith("loading: failed (")
 
 
 def commands(

@@ -20,7 +20,7 @@ from tracer.errors import TracerError
 from tracer.event import POINTS
 from tracer.frames.ledger import COLUMNS
 from tracer.recording import RecordingWriter
-from tracer.run import Run
+from tracer.run import Run, load_runs
 
 EVENTS = {
     "start_ns": "int64", "end_ns": "int64", "point": "category", "kind": "uint8",
@@ -209,3 +209,8 @@ def test_no_recording() -> None:
 def test_tracer_names_what_it_has_not() -> None:
     with pytest.raises(AttributeError, match="module 'tracer' has no attribute 'lod'"):
         _ = tracer.lod
+
+
+def test_nothing_found_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TracerError, match="no recording matches"):
+        load_runs(tmp_path / "none-*")

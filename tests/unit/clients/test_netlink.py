@@ -6,10 +6,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from message_builder import reply
 from pyroute2.netlink import NLM_F_REQUEST
 
 from tracer.clients import wire
-from tracer.clients.messages import MsgchanMarshal, Request, request_message
+from tracer.clients.messages import Request, request_message
 from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.wire import Op
 
@@ -38,22 +39,6 @@ def test_both_paths_write_the_same_bytes(payload: bytes) -> None:
     other = pyroute2_bytes(asked, 23)
     assert written[4:] == other[4 : len(written)]
     assert struct.unpack_from("=I", written)[0] == 64 + len(payload)
-
-
-def reply(op: Op, token: int, payload: bytes, seq: int = 1) -> bytes:
-    length = 16 + wire.REPLY.size + len(payload)
-    head = wire.NLMSGHDR.pack(length, wire.TYPE_REPLY + op, 0, seq, 66)
-    return (head + wire.REPLY.pack(token, op, len(payload), 7, 9, 0) + payload).ljust(
-        (length + 3) & ~3, b"\0"
-    )
-
-
-@pytest.mark.parametrize("payload", [b"", b"abc", bytes(range(256))])
-def test_pyroute2_reads_a_reply(payload: bytes) -> None:
-    (message,) = MsgchanMarshal().parse(reply(Op.ECHO, 7, payload))
-    assert message["payload"] == payload
-    assert message["token"] == 7
-    assert (message["handler_waited_ns"], message["reply_waited_ns"]) == (7, 9)
 
 
 def decoded(data: bytes, size: int | None = None) -> tuple[object, ...]:

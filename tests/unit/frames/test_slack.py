@@ -14,22 +14,11 @@ from recording_copies import ALL_CHANNELS, Copy, bad_lines
 from run_builder import NETNS, PID, PORT, record, times
 
 import tracer
-from tracer.frames.slack import Slack
+from tracer.correlate.user import CALL, RECEIVE, SEND
+from tracer.frames.slack import MODULE_CHANNELS, Slack
 from tracer.run import Run
 
 ECHOES = 74
-CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
-CALL, SEND, RECEIVE = 2, 0, 1
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def sends() -> pd.DataFrame:
-    return tracer.load(ALL_CHANNELS).sends
 
 
 def ended(cut: list[int], *, at: int = 2**62, **more: Any) -> dict[str, Any]:
@@ -47,12 +36,14 @@ def stats(requests: int, replies: int = ECHOES) -> dict[str, Any]:
     """The module's two readings, of so many requests and replies on the builder's port."""
 
     def reading(asked: int, answered: int) -> dict[str, Any]:
-        seen = {name: {"foreign": 0, "replies": 0, "foreign_replies": 0} for name in CHANNELS}
+        seen = {
+            name: {"foreign": 0, "replies": 0, "foreign_replies": 0} for name in MODULE_CHANNELS
+        }
         seen["netlink"]["replies"] = answered
         idle = dict.fromkeys(
             ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), 0
         )
-        counters = {name: dict(idle) for name in CHANNELS}
+        counters = {name: dict(idle) for name in MODULE_CHANNELS}
         counters["netlink"]["requests"] = asked
         ports = {str(PORT): idle | {"requests": asked}}
         return {"early": seen, "late": seen, "counters": counters, "ports": ports}
@@ -107,13 +98,13 @@ def test_an_open_send_excuses_one_request_of_its_port(
     assert two == ["msgchan netlink requests", "msgchan requests by port id"]
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", MODULE_CHANNELS)
 def test_an_open_handler_excuses_one_request_of_its_channel(copy: Copy, channel: str) -> None:
     def one_more(meta: dict[str, Any]) -> None:
         meta["stats"]["after"]["counters"][channel]["requests"] += 1
 
     copy.meta(one_more)
-    for code, name in enumerate(CHANNELS):
+    for code, name in enumerate(MODULE_CHANNELS):
         calls = [opened("msgchan_handler", code)]
         copy.meta(lambda meta, calls=calls: meta.update(ended([], open=calls)))
         wrong = [] if name == channel else [f"msgchan {channel} requests"]
@@ -121,7 +112,7 @@ def test_an_open_handler_excuses_one_request_of_its_channel(copy: Copy, channel:
 
 
 def test_a_channel_that_the_module_does_not_have_excuses_nothing(copy: Copy) -> None:
-    calls = [opened("msgchan_handler", len(CHANNELS)), opened("msgchan_handler", -1)]
+    calls = [opened("msgchan_handler", len(MODULE_CHANNELS)), opened("msgchan_handler", -1)]
     copy.meta(lambda meta: meta.update(ended([], open=calls)))
     assert bad_lines(copy.load()) == []
 
@@ -133,7 +124,7 @@ def test_a_reply_between_its_two_witnesses(copy: Copy, others: int, ok: bool) ->
     def change(meta: dict[str, Any]) -> None:
         after = meta["stats"]["after"]
         after["late"]["icmp"]["replies"] -= 1
-        none = {name: {"foreign_replies": 0} for name in CHANNELS}
+        none = {name: {"foreign_replies": 0} for name in MODULE_CHANNELS}
         after["stopping"] = none
         after["late"]["icmp"]["foreign_replies"] = others
 

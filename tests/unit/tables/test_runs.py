@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many recordings at once, and the table that lists them."""
+"""Recordings side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 from run_builder import record, times
 
-from tracer.errors import TracerError
 from tracer.run import load_runs
 from tracer.tables import overview
 
@@ -25,8 +23,3 @@ def test_runs_come_in_the_order_of_recording(tmp_path: Path) -> None:
     assert table["settled"].tolist() == [3, 5]
     assert table["trusted"].tolist() == [True, True]
     assert table["command"].unique().tolist() == ["tracer drive"]
-
-
-def test_nothing_found_is_said(tmp_path: Path) -> None:
-    with pytest.raises(TracerError, match="no recording matches"):
-        load_runs(tmp_path / "none-*")

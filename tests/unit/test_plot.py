@@ -10,7 +10,7 @@ import pytest
 from tracer import plot
 from tracer.run import Run, load
 
-RECORDING = Path(__file__).parents[2] / "data" / "all-channels"
+RECORDING = Path(__file__).parents[1] / "data" / "all-channels"
 
 
 @pytest.fixture(scope="module")
