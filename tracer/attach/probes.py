@@ -16,7 +16,7 @@ from tracer.attach import doctor, relay
 from tracer.attach.btf import Btf
 from tracer.attach.ending import Ending, OpenCall, Stopped, open_calls
 from tracer.attach.plan import Plan
-from tracer.attach.program import Program, compiler_flags, program_text
+from tracer.attach.program import compiler_flags, program_text
 from tracer.attach.ring import Ring
 from tracer.attach.sites import (
     BREAKPOINT,
@@ -57,6 +57,18 @@ class Account:
             (self.time_sum - before.time_sum) % 2**64,
             self.missed - before.missed,
         )
+
+
+class Program(bcc.BPF):  # type: ignore[misc]
+    """BCC's program, whose tables are named by texts.
+
+    BCC wants bytes and warns of each text; where a project makes errors of warnings, as pytest's
+    ``filterwarnings = ["error"]`` does, that would end the tracing.
+    """
+
+    def get_table(self, name: str, **how: Any) -> Any:
+        """The table of this name. Raises KeyError where there is none."""
+        return super().get_table(name.encode(), **how)
 
 
 class Probes:

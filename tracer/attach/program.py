@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import bcc
-
 from tracer.attach.btf import Btf
 from tracer.attach.plan import Plan
 from tracer.attach.sites import FENTRY, FUNCTIONS, OFFSETS
@@ -28,18 +24,6 @@ FRAGMENTS = (
 )
 MAX_THREADS = 8192
 MAX_PORTS = 16384
-
-
-class Program(bcc.BPF):  # type: ignore[misc]
-    """BCC's program, whose tables are named by texts.
-
-    BCC wants bytes and warns of each text; where a project makes errors of warnings, as pytest's
-    ``filterwarnings = ["error"]`` does, that would end the tracing.
-    """
-
-    def get_table(self, name: str, **how: Any) -> Any:
-        """The table of this name. Raises KeyError where there is none."""
-        return super().get_table(name.encode(), **how)
 
 
 def program_text() -> str:
