@@ -131,8 +131,7 @@ def command(
         click.echo(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=1))
     else:
         _print(outcomes, is_paced=rate is not None)
-    if any(outcome.errors or outcome.mismatches for outcome in outcomes):
-        ctx.exit(1)
+    ctx.exit(int(any(outcome.errors or outcome.mismatches for outcome in outcomes)))
 
 
 def _print(outcomes: list[Outcome], is_paced: bool) -> None:

@@ -65,20 +65,10 @@ def command(
     if deterministic and cpus not in (None, 1):
         raise click.UsageError(f"--deterministic needs one CPU, not {cpus}")
     version = kernels.choose(kernel)
-    image = kernels.image(version)
     module = None if no_module else _build(version)
     runs = (project_root() or Path.cwd()) / "runs"
     with directories.working_directory(runs) as directory:
-        machine = vm.Machine(
-            image=image,
-            cpus=cpus or (1 if deterministic else 2),
-            memory=memory,
-            # Counting instructions is the emulator's art.
-            kvm=not deterministic and kvm.usable(image),
-            deterministic=deterministic,
-            shared=runs,
-            console=directory / "console.log",
-        )
+        machine = _machine(version, cpus, memory, deterministic, runs, directory)
         note(f"lab: booting {version} ({'KVM' if machine.kvm else 'emulated'}) for {argv[0]}")
         try:
             outcome = session.run_command(machine, directory, argv, module, timeout)
@@ -87,6 +77,23 @@ def command(
     for line in outcome.notes:
         note(f"lab: {line}")
     ctx.exit(outcome.status)
+
+
+def _machine(
+    version: str, cpus: int | None, memory: str, deterministic: bool, runs: Path, directory: Path
+) -> vm.Machine:
+    """The machine that was asked for; its console is kept in ``directory``."""
+    image = kernels.image(version)
+    return vm.Machine(
+        image=image,
+        cpus=cpus or (1 if deterministic else 2),
+        memory=memory,
+        # Counting instructions is the emulator's art.
+        kvm=not deterministic and kvm.usable(image),
+        deterministic=deterministic,
+        shared=runs,
+        console=directory / "console.log",
+    )
 
 
 def _build(version: str) -> Path:

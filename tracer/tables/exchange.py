@@ -82,7 +82,13 @@ def observations(run: Frames, row: int) -> pd.DataFrame:
     logged = logged[(logged["begin_ns"] < end) & (logged["end_ns"] > start)]
     seen = run.events[run.events["tid"] == one["tid"]]
     seen = seen[(seen["start_ns"] < end) & (seen["end_ns"] > start)]
-    program = pd.DataFrame(
+    both = pd.concat([_program(logged, start), _probes(seen, start)], ignore_index=True)
+    return both.sort_values(["since_ns", "depth"], kind="stable", ignore_index=True)
+
+
+def _program(logged: pd.DataFrame, start: int) -> pd.DataFrame:
+    """Entries of the program's log as :func:`observations` of an exchange that began then."""
+    return pd.DataFrame(
         {
             "witness": "program",
             "point": [_KINDS[int(kind)] for kind in logged["kind"]],
@@ -93,7 +99,11 @@ def observations(run: Frames, row: int) -> pd.DataFrame:
             "ret": pd.array([pd.NA] * len(logged), "Int64"),
         }
     )
-    probes = pd.DataFrame(
+
+
+def _probes(seen: pd.DataFrame, start: int) -> pd.DataFrame:
+    """Events as :func:`observations` of an exchange that began then."""
+    return pd.DataFrame(
         {
             "witness": "probe",
             "point": seen["point"].astype(str).to_numpy(object),
@@ -104,8 +114,6 @@ def observations(run: Frames, row: int) -> pd.DataFrame:
             "ret": pd.array(seen["ret"], "Int64"),
         }
     )
-    both = pd.concat([program, probes], ignore_index=True)
-    return both.sort_values(["since_ns", "depth"], kind="stable", ignore_index=True)
 
 
 def _like(exchanges: pd.DataFrame, row: int) -> pd.DataFrame:
