@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tracer.compare.digest import Digest, quantile_lines, tails
+from tracer.correlate import stages
 from tracer.event import POINTS
 from tracer.recording import SCHEMAS, RecordingWriter
 from tracer.recording.witnesses import MODULE_CHANNELS, LogCount
@@ -113,7 +114,7 @@ def record(directory: Path, stage_times: Times, *, close: bool = True, **meta: A
 def exchanges(stage_times: Times) -> pd.DataFrame:
     """What correlation makes of it, as far as a digest looks: for tests of many runs."""
     columns: dict[str, Any] = {f"{s}_ns": stage_times[:, i] for i, s in enumerate(STAGES)}
-    absent = {f"{s}_ns": pd.NA for s in ("entry", "exit", "send_exit")}
+    absent = {f"{s}_ns": pd.NA for s in stages.STAGES if s not in ECHO}
     return pd.DataFrame(
         columns
         | {"channel": "netlink", "name": "msgchan echo", "status": "ok"}
