@@ -7,12 +7,27 @@ import json
 from typing import Any
 
 import pytest
+from page_reader import Reader
 from plot_doubles import crowded, empty
 from recording_copies import ALL_CHANNELS
 from report_doubles import untrusted
 
 import tracer
+from tracer.report.html import page
 from tracer.report.summary import summary
+
+#: A section of the page, and the part of the JSON that says the same.
+PARTS = {
+    "overview": "stages",
+    "stages": "medians",
+    "distribution": "distribution",
+    "heatmap": "over_time",
+    "sizes": "sizes",
+    "slowest": "slowest",
+    "outcomes": "outcomes",
+    "ledger": "ledger",
+    "plan": "plan",
+}
 
 
 def plain(run: Any) -> Any:
@@ -48,6 +63,12 @@ def test_the_lab_says_what_the_frames_do() -> None:
     assert found["sizes"][-1]["per_second"] == pytest.approx(737.1, abs=0.05)
     register = next(row for row in found["sizes"] if row["name"] == "msgchan register")
     assert register["per_second"] is None
+
+
+def test_it_has_a_part_for_every_section_of_the_page() -> None:
+    read = Reader(page(crowded()))
+    assert list(PARTS) == [section for section in read.cells if section]
+    assert set(PARTS.values()) <= plain(crowded()).keys()
 
 
 def test_an_empty_run_has_empty_parts() -> None:
