@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The relay of _copy_to_user(), which no probe of the tracing tools reaches
- * (lib/ is built without ftrace), but a kretprobe of a module does. It is
- * armed while the tracepoint msgchan:copy_to_user has a listener, not longer.
+ * The relay reports calls of _copy_to_user() by the tracepoint
+ * msgchan:copy_to_user. Tracing tools cannot put a kprobe event or fentry on
+ * that function, because lib/ is built without ftrace; a kretprobe registered
+ * by a module is allowed. Every process of the machine would pay for it, so it
+ * is armed only while the tracepoint has a listener.
  */
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
@@ -16,10 +18,13 @@
 #include "msgchan_trace.h"
 
 #define RELAY_TGIDS	16
-#define RELAY_GENERATIONS	16	/* of ancestors that are looked up in the list */
-#define RELAY_ACTIVE	256	/* copies at once: a copy sleeps where it faults a page in */
+#define RELAY_GENERATIONS	16	/* a process and 15 ancestors are looked up in the list */
+#define RELAY_ACTIVE	256	/* copies in progress at once: a page fault lets one sleep */
 
-/* Replaced as a whole, so that a change never opens the filter for a moment. */
+/*
+ * The processes to report. A change replaces the struct as a whole: a reader
+ * must not see an empty list, which means everybody, in the middle of it.
+ */
 struct relay_filter {
 	struct rcu_head rcu;
 	int count;
@@ -35,7 +40,7 @@ static int relay_tgid_set(const char *val, const struct kernel_param *kp)
 	char *rest = get_options(val, ARRAY_SIZE(values), values);
 	int i;
 
-	/* A range, "1-99", may announce more numbers than it was given room for. */
+	/* For a range such as "1-99", values[0] may be greater than the room in values. */
 	if ((*rest && *rest != '\n') || values[0] > RELAY_TGIDS)
 		return -EINVAL;
 	filter = kzalloc(sizeof(*filter), GFP_KERNEL);
@@ -90,7 +95,7 @@ struct relay_call {
 	u32 size;
 };
 
-static unsigned long relay_missed_before;	/* by the probes that are disarmed */
+static unsigned long relay_missed_before;	/* misses up to the last disarming */
 static struct kretprobe relay_probe;
 
 static bool relay_lists(const struct relay_filter *filter, int tgid)
@@ -124,7 +129,7 @@ static bool relay_wants_current(void)
 
 NOKPROBE_SYMBOL(relay_wants_current);
 
-/* Nonzero: this call is not wanted, do not intercept its return. */
+/* Return nonzero to let the call go unobserved: its return is not intercepted then. */
 static int relay_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct relay_call *call = (void *)ri->data;
@@ -154,10 +159,10 @@ static unsigned long relay_missed(void)
 	return READ_ONCE(relay_probe.nmissed) + READ_ONCE(relay_probe.kp.nmissed);
 }
 
-/* The first listener comes; the core of tracepoints holds its mutex. */
+/* Called for the first listener, under the mutex of the tracepoint core. */
 int msgchan_relay_arm(void)
 {
-	/* Registration fills the struct in: start from a clean one each time. */
+	/* register_kretprobe() changes the struct, so fill it in anew each time. */
 	relay_missed_before += relay_missed();
 	relay_probe = (struct kretprobe) {
 		.kp.symbol_name = "_copy_to_user",
@@ -169,7 +174,7 @@ int msgchan_relay_arm(void)
 	return register_kretprobe(&relay_probe);
 }
 
-/* The last listener is gone. */
+/* Called when the last listener is gone. */
 void msgchan_relay_disarm(void)
 {
 	unregister_kretprobe(&relay_probe);

@@ -5,15 +5,18 @@
 #include "internal.h"
 
 /*
- * Busy, not asleep: the time is to be the stage's own, not the scheduler's.
- * Returns the nanoseconds from the first reading of the clock to the last, which
- * is what the delay adds to its stage: without one the clock is read once too.
- * No cpu_relax(): turns would be longer, and of another length on every CPU.
+ * Wait in a busy loop. Sleeping would add the scheduler's time to the stage that
+ * is delayed, and the delay would no longer be of a known length.
+ *
+ * Returns the nanoseconds from the first reading of the clock to the last. That
+ * is exactly what the delay adds to its stage, because the first reading happens
+ * with ns == 0 as well. The loop does without cpu_relax(), which would make each
+ * turn longer, by a different amount on every CPU model.
  */
 u64 msgchan_delay(u64 ns)
 {
 	u64 start = ktime_get_mono_fast_ns();
-	s64 waited = 0;		/* that clock may step back by a little */
+	s64 waited = 0;		/* signed, because this clock may step back a little */
 
 	while (waited < (s64)ns)
 		waited = ktime_get_mono_fast_ns() - start;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The channel on icmp_proto: listeners hear of every ICMP packet that comes in. */
+/* The channel on icmp_proto: each listener gets a message for every incoming ICMP packet. */
 #include <linux/icmp.h>
 #include <linux/ip.h>
 #include <linux/moduleparam.h>
@@ -19,9 +19,10 @@ MODULE_PARM_DESC(icmp_proto,
 		 "Netlink protocol of the ICMP notifier, 0 to 31, not netlink_proto (default 31)");
 
 /*
- * A port id names one live socket, but after a close it may name the next one
- * before the release of the first is announced. So a listener holds its
- * socket, and is forgotten only when that very socket is dead.
+ * After a socket is closed, a new socket may get its port id before the
+ * notifier in release.c hears of the close. Removing a listener by port id alone
+ * could then remove the new socket's. So a listener holds a reference to its
+ * socket, and a release removes it only if that very socket is dead.
  */
 struct msgchan_listener {
 	struct list_head list;
@@ -46,7 +47,7 @@ static void drop_listener(struct msgchan_net *mn, struct msgchan_listener *liste
 	lockdep_assert_held(&mn->listener_lock);
 	list_del_rcu(&listener->list);
 	mn->listener_count--;
-	sock_put(listener->sk);		/* readers use the port id only */
+	sock_put(listener->sk);		/* RCU readers use the port id, never sk */
 	kfree_rcu(listener, rcu);
 }
 
@@ -92,7 +93,7 @@ static void close_listener(struct msgchan_net *mn, u32 portid)
 	spin_unlock_bh(&mn->listener_lock);
 }
 
-/* The socket of a port is gone; a new one may have its number already. */
+/* A socket with this port id was closed; a new socket may have the id already. */
 void msgchan_icmp_released(struct msgchan_net *mn, u32 portid)
 {
 	struct msgchan_listener *listener;
@@ -133,7 +134,7 @@ static unsigned int icmp_hook(void *priv, struct sk_buff *skb, const struct nf_h
 	struct msgchan_listener *listener;
 	struct msgchan_icmp packet;
 
-	/* Later fragments belong to a packet that was reported by its first. */
+	/* Of a fragmented packet only the first fragment (offset 0) is reported. */
 	if (ip->protocol != IPPROTO_ICMP || ip->frag_off & htons(IP_OFFSET))
 		return NF_ACCEPT;
 	packet.src = ip->saddr;
@@ -206,7 +207,7 @@ int msgchan_icmp_init(struct net *net, struct msgchan_net *mn)
 	return error;
 }
 
-/* An RCU grace period lies between this and msgchan_icmp_exit(). */
+/* The kernel waits for an RCU grace period between pre_exit and msgchan_icmp_exit(). */
 void msgchan_icmp_pre_exit(struct net *net)
 {
 	nf_unregister_net_hook(net, &icmp_ops);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the files of msgchan share. */
+/* Declarations that the source files of msgchan share; each block names the file it is in. */
 #ifndef _MSGCHAN_INTERNAL_H
 #define _MSGCHAN_INTERNAL_H
 
@@ -23,13 +23,15 @@ struct msgchan_stats {
 };
 
 /*
- * One port id that sent on netlink_proto. The table holds one reference, every
- * request under way another: only what the table alone holds can make room.
+ * One port id that sent a request on netlink_proto. The port table holds one
+ * reference to the entry and every request being handled holds another one. An
+ * entry may be evicted (its room given to a new port) only while the table's
+ * reference is the last.
  */
 struct msgchan_port_entry {
 	struct hlist_node hash;
 	struct list_head list;
-	struct list_head closed;	/* empty while its socket is open */
+	struct list_head closed;	/* in closed_ports; empty while the port's socket is open */
 	struct rcu_head rcu;
 	refcount_t refs;
 	u32 portid;
@@ -43,33 +45,33 @@ struct msgchan_port_entry {
 
 /* What msgchan keeps of each network namespace. */
 struct msgchan_net {
-	u32 netns;			/* its inode number, as in /proc/PID/ns/net */
+	u32 netns;			/* the namespace's inode number, as in /proc/PID/ns/net */
 	struct sock *netlink;
 	struct sock *icmp;
 	struct msgchan_stats __percpu *stats;
 
-	spinlock_t port_lock;		/* changing the port table; ports are found under RCU */
+	spinlock_t port_lock;		/* held to change the port table; lookups use RCU */
 	DECLARE_HASHTABLE(ports, MSGCHAN_PORT_BITS);
-	struct list_head port_list;	/* in the order of the first request */
-	struct list_head closed_ports;	/* of port_list, in the order of closing */
+	struct list_head port_list;	/* all ports, in the order of their first requests */
+	struct list_head closed_ports;	/* those without a socket, first closed first */
 	u32 port_count;
-	u64 port_serial;		/* of the newest port */
+	u64 port_serial;		/* serial number of the newest port */
 	struct msgchan_port_entry other_ports;	/* requests not counted by port; see msgchan.h */
 
-	spinlock_t listener_lock;	/* changing listeners; they are read under RCU */
+	spinlock_t listener_lock;	/* held to change listeners; readers use RCU */
 	struct list_head listeners;
 	u32 listener_count;
 
-	spinlock_t text_lock;		/* text */
-	char text[MSGCHAN_TEXT_MAX];	/* of the last plain-text set, ends in NUL or the array */
+	spinlock_t text_lock;		/* protects text */
+	char text[MSGCHAN_TEXT_MAX];	/* last plain-text set; no NUL if it fills the array */
 };
 
 /* One request on its way through the module. */
 struct msgchan_call {
 	struct msgchan_net *mn;
-	struct msgchan_port_entry *port;	/* netlink_proto only */
+	struct msgchan_port_entry *port;	/* set on netlink_proto only */
 	enum msgchan_channel channel;
-	bool quiet;		/* stats, ports: neither traced nor counted */
+	bool quiet;		/* STATS or PORTS: neither traced nor counted */
 	u32 portid;
 	u32 seq;
 	u64 token;
@@ -80,7 +82,7 @@ struct msgchan_call {
 extern unsigned int msgchan_net_id;
 struct msgchan_net *msgchan_net(const struct net *net);
 
-/* stats.c: the tracepoints and the counters, always together */
+/* stats.c: each function fires a tracepoint and updates the counters that belong to it */
 int msgchan_stats_init(struct msgchan_net *mn);
 void msgchan_stats_exit(struct msgchan_net *mn);
 void msgchan_begin(struct msgchan_call *call, u32 type, u32 size);
@@ -102,7 +104,7 @@ u32 msgchan_list_ports(struct msgchan_net *mn, u64 after, void *to, u32 room);
 /* delay.c */
 u64 msgchan_delay(u64 ns);
 
-/* request.c: structured requests, whatever channel they came by */
+/* request.c: structured requests, the same on netlink and socket options */
 bool msgchan_is_quiet(u32 op);
 int msgchan_check(const struct msgchan_request *req, u32 payload_room);
 bool msgchan_needs_right(const struct net *net, const struct msgchan_request *req);

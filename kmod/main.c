@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * msgchan: message channels between user space and the kernel, made to be traced.
- * How the module, and each network namespace, begin and end; nothing calls in here.
+ * This file sets up and tears down the module and its state in each network
+ * namespace. No other file calls into it.
  */
 #include <linux/module.h>
 #include <linux/netlink.h>
@@ -60,9 +61,12 @@ static struct pernet_operations msgchan_net_ops = {
 };
 
 /*
- * Below 1024 are the kernel's own options; 128 is the one exception, for the
- * programs that were written for it, and belongs to ebtables where that is
- * loaded. User sockets of NETLINK_USERSOCK would not hold this module.
+ * Option numbers below 1024 belong to the kernel. The one exception is 128,
+ * because existing user programs use it; where ebtables is loaded, 128 is
+ * ebtables' own and the registration fails with EBUSY. NETLINK_USERSOCK is
+ * refused because the kernel registers that protocol itself: an open user
+ * socket would not hold a reference to this module, which could be unloaded
+ * under it.
  */
 static int __init check_parameters(void)
 {
@@ -79,20 +83,24 @@ static int __init check_parameters(void)
 }
 
 /*
- * A load that fails frees the module at once, however many hold it: wait for
- * those who are just inside it, or opened a socket in that instant.
+ * When the init function fails, the kernel frees the module at once, without
+ * looking at its reference count. So wait here until nobody else holds it: a
+ * setsockopt may be inside a handler, or a program may have opened a netlink
+ * socket in the moment between registration and failure.
  */
 static void __init wait_for_users(void)
 {
 #ifdef CONFIG_MODULE_UNLOAD
-	while (module_refcount(THIS_MODULE) > 1)	/* one is the load's own */
+	while (module_refcount(THIS_MODULE) > 1)	/* the load itself holds one */
 		schedule_timeout_idle(1);
 #endif
 }
 
 /*
- * The socket options come first, as they are what is most often taken, and
- * then nothing else has been shown to anybody; they are answered last.
+ * Socket options are registered first, because that is the step most likely to
+ * fail (ebtables may own the number), and a failure then needs no undoing. Until
+ * msgchan_sockopt_open() at the end, when every namespace is set up, their
+ * handlers return ENOPROTOOPT.
  */
 static int __init msgchan_init(void)
 {

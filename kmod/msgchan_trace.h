@@ -20,7 +20,7 @@ void msgchan_relay_disarm(void);
  * the network namespace.
  */
 
-/* A request is there; nothing was counted, checked or delayed yet. */
+/* A request has arrived and has not been counted, checked or delayed yet. */
 TRACE_EVENT(request_received,
 
 	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 type, u32 size, u32 netns),
@@ -52,7 +52,7 @@ TRACE_EVENT(request_received,
 		  __entry->seq, __entry->type, __entry->size, __entry->netns)
 );
 
-/* The request's handler is done, well or not; its reply is not sent yet. */
+/* The request's handler has succeeded or failed; its reply has not been sent yet. */
 TRACE_EVENT(handler_done,
 
 	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, int error),
@@ -80,7 +80,10 @@ TRACE_EVENT(handler_done,
 		  __entry->seq, __entry->error)
 );
 
-/* netlink_unicast() returned ret for a reply, an ack or a notification. */
+/*
+ * A reply, an ack or a notification was sent: ret is what netlink_unicast()
+ * returned, or -ENOBUFS where there was no memory for the message.
+ */
 TRACE_EVENT(reply_sent,
 
 	TP_PROTO(u64 token, u32 channel, u32 portid, u32 seq, u32 size, int ret, u32 netns),
@@ -132,7 +135,7 @@ TRACE_EVENT(copy_begin,
 	TP_printk("token=%llu size=%u", __entry->token, __entry->size)
 );
 
-/* It was copied, all but the last left bytes. */
+/* The copy is over; the last left bytes of it could not be written (a bad address). */
 TRACE_EVENT(copy_end,
 
 	TP_PROTO(u64 token, u32 size, u32 left),
@@ -156,8 +159,8 @@ TRACE_EVENT(copy_end,
 );
 
 /*
- * The relay: any task's _copy_to_user(), see copy_relay.c. Times are of
- * CLOCK_MONOTONIC, in nanoseconds.
+ * A finished _copy_to_user() of a process that the parameter relay_tgid selects;
+ * see copy_relay.c. Times are CLOCK_MONOTONIC in nanoseconds.
  */
 TRACE_EVENT_FN(copy_to_user,
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The channel on netlink_proto: plain text at type 0, structured requests. */
+/* The channel on netlink_proto: plain text (message type 0) and structured requests. */
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -14,13 +14,16 @@ module_param_named(netlink_proto, msgchan_netlink_proto, int, 0444);
 MODULE_PARM_DESC(netlink_proto,
 		 "Netlink protocol of plain text and structured requests, 0 to 31 (default 30)");
 
-/* Call handle for each sound message in skb, as netlink_rcv_skb() would. */
+/*
+ * Call handle for each message in skb, up to the first with a bad length.
+ * netlink_rcv_skb() does the same, but skips types below NLMSG_MIN_TYPE, and
+ * plain text has type 0.
+ */
 void msgchan_each_message(struct sk_buff *skb,
 			  void (*handle)(struct sk_buff *skb, const struct nlmsghdr *nlh))
 {
 	const struct nlmsghdr *nlh;
 
-	/* netlink_rcv_skb() itself skips types below NLMSG_MIN_TYPE: plain text is one. */
 	while (skb->len >= NLMSG_HDRLEN) {
 		nlh = nlmsg_hdr(skb);
 		if (!nlmsg_ok(nlh, skb->len))
@@ -28,14 +31,14 @@ void msgchan_each_message(struct sk_buff *skb,
 		handle(skb, nlh);
 		skb_pull(skb, min_t(u32, NLMSG_ALIGN(nlh->nlmsg_len), skb->len));
 
-		/* Each message may hold the CPU for two delays, and there may be thousands. */
+		/* Each message may busy-wait twice, and a buffer may hold thousands. */
 		if (fatal_signal_pending(current))
 			return;
 		cond_resched();
 	}
 }
 
-/* Send reply to the port of call; takes the buffer in any case. */
+/* Send reply to the port that asked. The buffer is consumed, also on failure. */
 void msgchan_send(struct msgchan_call *call, struct sock *from, struct sk_buff *reply)
 {
 	u32 size = reply->len;
@@ -46,9 +49,10 @@ void msgchan_send(struct msgchan_call *call, struct sock *from, struct sk_buff *
 }
 
 /*
- * netlink_ack() keeps to itself whether the ack was queued, and how large it
- * was; both are counted here. This one always has the request's header only,
- * and says so by NLM_F_CAPPED.
+ * Send an ack (error 0) or an error message. netlink_ack() does not return
+ * whether the message was queued, nor its size, and the counters need both.
+ * This ack always carries the request's header without its payload, which
+ * NLM_F_CAPPED says.
  */
 void msgchan_ack(struct msgchan_call *call, struct sk_buff *skb,
 		 const struct nlmsghdr *nlh, int error)
@@ -60,7 +64,7 @@ void msgchan_ack(struct msgchan_call *call, struct sk_buff *skb,
 
 	ack = nlmsg_new(sizeof(*body), GFP_KERNEL);
 	if (!ack) {
-		/* As netlink_ack() does: do not let the sender wait for ever. */
+		/* Wake the sender with an error, as netlink_ack() does: no ack will come. */
 		sender->sk_err = ENOBUFS;
 		sender->sk_error_report(sender);
 		msgchan_replied(call, nlmsg_msg_size(sizeof(*body)), -ENOBUFS);
@@ -158,7 +162,7 @@ static int handle(struct msgchan_call *call, struct sk_buff *skb, const struct n
 	return -EINVAL;
 }
 
-/* req stays zero, and so does the token, where the message is too short for one. */
+/* Copy the struct request of a message; all zero (token too) where there is none. */
 static void peek_request(const struct nlmsghdr *nlh, struct msgchan_request *req)
 {
 	memset(req, 0, sizeof(*req));
@@ -166,7 +170,7 @@ static void peek_request(const struct nlmsghdr *nlh, struct msgchan_request *req
 		memcpy(req, nlmsg_data(nlh), sizeof(*req));
 }
 
-/* The delay between handler done and the reply, which tells how long it was. */
+/* Wait between handler_done and the reply, and write the time waited into the reply. */
 static void delay_reply(struct msgchan_call *call, const struct nlmsghdr *nlh,
 			const struct msgchan_request *req, struct sk_buff *reply)
 {
@@ -202,7 +206,7 @@ static void netlink_message(struct sk_buff *skb, const struct nlmsghdr *nlh)
 	error = handle(&call, skb, nlh, &req, &reply);
 	msgchan_end(&call, error);
 
-	/* A request that failed its check is not to hold the CPU by its delay. */
+	/* Skip the delay of a request that failed its checks: it must not hold a CPU. */
 	if (reply || (!error && ack) || (req.error && error == -(int)req.error))
 		delay_reply(&call, nlh, &req, reply);
 	if (reply)

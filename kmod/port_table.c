@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The port table: what was counted by port id on netlink_proto. */
+/* The port table counts requests and replies on netlink_proto by port id. */
 #include <linux/hash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -18,7 +18,7 @@ static struct msgchan_port_entry *find_port(struct msgchan_net *mn, u32 portid)
 	return NULL;
 }
 
-/* Count what port counted at port id 0 from now on, and let it go. */
+/* Remove port, and add what it counted to port id 0, so that the sum stays the same. */
 static void evict(struct msgchan_net *mn, struct msgchan_port_entry *port)
 {
 	struct msgchan_port_entry *other = &mn->other_ports;
@@ -37,7 +37,10 @@ static void evict(struct msgchan_net *mn, struct msgchan_port_entry *port)
 	kfree_rcu(port, rcu);
 }
 
-/* Is there room for one more port, by force of the one that was closed first? */
+/*
+ * Make sure there is room for one more port. If the table is full, evict the
+ * port whose socket was closed first. False if no port can be evicted.
+ */
 static bool make_room(struct msgchan_net *mn)
 {
 	struct msgchan_port_entry *port;
@@ -46,7 +49,7 @@ static bool make_room(struct msgchan_net *mn)
 	if (mn->port_count < MSGCHAN_PORTS_MAX)
 		return true;
 	list_for_each_entry(port, &mn->closed_ports, closed) {
-		/* Fails while a request holds it: its number is in use again. */
+		/* Fails while a request holds the entry: a new socket has the port id. */
 		if (!refcount_dec_if_one(&port->refs))
 			continue;
 		evict(mn, port);
@@ -64,7 +67,7 @@ static void insert(struct msgchan_net *mn, struct msgchan_port_entry *port)
 	WRITE_ONCE(mn->port_count, mn->port_count + 1);
 }
 
-/* The port's entry with a reference for the caller, a new one if need be; NULL: no room. */
+/* Find or create the port's entry and take a reference. NULL if there is no room. */
 static struct msgchan_port_entry *add_port(struct msgchan_net *mn, u32 portid)
 {
 	struct msgchan_port_entry *port, *known;
@@ -93,7 +96,7 @@ static struct msgchan_port_entry *add_port(struct msgchan_net *mn, u32 portid)
 	return known;
 }
 
-/* A number that was closed is in use again. */
+/* A new socket sends with the port id of a closed one: it must not be evicted now. */
 static void reopen(struct msgchan_net *mn, struct msgchan_port_entry *port)
 {
 	spin_lock(&mn->port_lock);
@@ -108,7 +111,7 @@ static struct msgchan_port_entry *get_port(struct msgchan_net *mn, u32 portid)
 	rcu_read_lock();
 	port = find_port(mn, portid);
 	if (port && !refcount_inc_not_zero(&port->refs))
-		port = NULL;	/* it makes room in this instant */
+		port = NULL;	/* another CPU is evicting it */
 	rcu_read_unlock();
 	if (!port)
 		port = add_port(mn, portid);
@@ -118,8 +121,9 @@ static struct msgchan_port_entry *get_port(struct msgchan_net *mn, u32 portid)
 }
 
 /*
- * Count a request at its port id and hold the entry, until msgchan_port_put().
- * Who may not ask gets no entry: he could fill the table with port ids.
+ * Count a request at its port id, and hold the entry until msgchan_port_put().
+ * Requests without CAP_NET_ADMIN are counted at port id 0: with an entry for each
+ * socket, an unprivileged program could fill the table.
  */
 void msgchan_port_get(struct msgchan_call *call, u32 size, bool is_permitted)
 {
@@ -140,14 +144,15 @@ void msgchan_port_get(struct msgchan_call *call, u32 size, bool is_permitted)
 
 void msgchan_port_put(struct msgchan_call *call)
 {
-	/* The table's own reference is left: only evict() drops that. */
+	/* Never the last reference: the table's own is dropped by make_room() only. */
 	if (call->port)
 		refcount_dec(&call->port->refs);
 }
 
 /*
- * The socket of a port is gone: its entry may make room. A new socket may have
- * the number already, whose next request takes the entry back, or a new one.
+ * A socket was closed, so its port's entry may be evicted from now on. If a new
+ * socket has the same port id already, its next request takes the entry out of
+ * the closed list again, or gets a new one if it was evicted meanwhile.
  */
 void msgchan_port_released(struct msgchan_net *mn, u32 portid)
 {
@@ -175,12 +180,13 @@ static void read_port(struct msgchan_port_entry *port, void *to)
 		},
 	};
 
-	memcpy(to, &out, sizeof(out));	/* to may be aligned to 4 bytes only */
+	memcpy(to, &out, sizeof(out));	/* in a netlink message, to is aligned to 4 bytes only */
 }
 
 /*
- * Fill room bytes at most: port id 0, then the ports with a serial number
- * beyond after. Returns the bytes filled. No port makes room meanwhile.
+ * Fill at most room bytes: port id 0, then the ports with a serial number
+ * greater than after. Returns the bytes filled. The lock keeps ports from being
+ * evicted meanwhile, so no request is listed twice or missing.
  */
 u32 msgchan_list_ports(struct msgchan_net *mn, u64 after, void *to, u32 room)
 {
@@ -214,7 +220,7 @@ void msgchan_ports_init(struct msgchan_net *mn)
 	refcount_set(&mn->other_ports.refs, 1);
 }
 
-/* Nobody asks any more, and the sockets are gone. */
+/* Called when the channel's kernel socket is released: no request can be running. */
 void msgchan_ports_exit(struct msgchan_net *mn)
 {
 	struct msgchan_port_entry *port, *next;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Netlink sockets that are closed: what was kept for their port ids is let go. */
+/*
+ * When a netlink socket is closed, tell the channel of its protocol: the port
+ * table may then evict the port's entry, and icmp.c drops the listener.
+ */
 #include <linux/netlink.h>
 #include <linux/notifier.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Structured requests: what both channels do with them. */
+/* Structured requests: the checks and replies that netlink and socket options share. */
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
@@ -8,13 +8,13 @@
 
 #include "internal.h"
 
-/* Operations that observe the module must not change what they observe. */
+/* STATS and PORTS read the counters, so they must not be counted themselves. */
 bool msgchan_is_quiet(u32 op)
 {
 	return op == MSGCHAN_OP_STATS || op == MSGCHAN_OP_PORTS;
 }
 
-/* Is req sound, with payload_room bytes behind it? */
+/* Check a request that payload_room bytes follow. Returns 0 or a negative errno. */
 int msgchan_check(const struct msgchan_request *req, u32 payload_room)
 {
 	if (req->op >= MSGCHAN_OPS || req->error > MAX_ERRNO)
@@ -31,9 +31,11 @@ int msgchan_check(const struct msgchan_request *req, u32 payload_room)
 }
 
 /*
- * To hold a CPU takes CAP_NET_ADMIN in the initial user namespace. Where that
- * owns the network namespace, every request was asked for it already: a delay
- * costs no question of its own, which would lie in the stage before it.
+ * Must the caller check CAP_NET_ADMIN in the initial user namespace as well? A
+ * delay holds a CPU, which the root user of a container must not do. Where the
+ * initial user namespace owns the network namespace, every request has passed
+ * that very check already. It is not repeated there, because its time would
+ * count in the stage that a test measures.
  */
 bool msgchan_needs_right(const struct net *net, const struct msgchan_request *req)
 {
@@ -41,7 +43,7 @@ bool msgchan_needs_right(const struct net *net, const struct msgchan_request *re
 	       (req->handler_delay_ns || req->reply_delay_ns || req->copy_delay_ns);
 }
 
-/* Bytes to provide for the payload of the reply to a checked request. */
+/* Bytes to allocate for the reply's payload; req has passed msgchan_check(). */
 u32 msgchan_reply_room(struct msgchan_net *mn, const struct msgchan_request *req)
 {
 	u32 ports;
@@ -81,7 +83,7 @@ static void fill_stats(struct msgchan_net *mn, void *to)
 	struct msgchan_stats sum;
 
 	msgchan_sum_stats(mn, &sum);
-	memcpy(to, &sum, sizeof(sum));	/* to may be aligned to 4 bytes only */
+	memcpy(to, &sum, sizeof(sum));	/* in a netlink message, to is aligned to 4 bytes only */
 }
 
 static u32 fill_ports(struct msgchan_net *mn, const struct msgchan_request *req,
@@ -95,8 +97,8 @@ static u32 fill_ports(struct msgchan_net *mn, const struct msgchan_request *req,
 }
 
 /*
- * Write the reply's payload, room bytes as msgchan_reply_room() said. payload
- * may be the same memory as to. Returns the bytes written.
+ * Write the reply's payload. room is what msgchan_reply_room() returned; payload,
+ * the request's, may be the same memory as to. Returns the bytes written.
  */
 u32 msgchan_fill_reply(struct msgchan_net *mn, const struct msgchan_request *req,
 		       const void *payload, void *to, u32 room)

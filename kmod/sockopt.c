@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The channels on socket options of level SOL_IP: plain text, structured requests. */
+/* The two socket options of level SOL_IP: one for plain text, one for structured requests. */
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -19,19 +19,22 @@ module_param_named(sockopt_base, msgchan_sockopt_base, int, 0444);
 MODULE_PARM_DESC(sockopt_base,
 		 "First of the two socket options (level SOL_IP): 128, which excludes ebtables, or from 1024 on (default 10128)");
 
-static bool sockopt_ready;	/* the namespaces are prepared; see main.c */
+static bool sockopt_ready;	/* every namespace is set up; see msgchan_init() */
 
 static bool may_ask(const struct sock *sk)
 {
 	return ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN);
 }
 
-/* Only the initial namespace's administrator may write to everybody's log. */
+/*
+ * Write the text to the kernel log, if the caller has CAP_NET_ADMIN in the
+ * initial user namespace: the log is shared by all namespaces.
+ */
 static void log_text(const char *text, size_t size)
 {
 	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
 
-	/* The count of suppressed lines would be logged as a warning. */
+	/* Without this flag, the number of suppressed lines is logged as a warning. */
 	ratelimit_set_flags(&limit, RATELIMIT_MSG_ON_RELEASE);
 	if (ns_capable_noaudit(&init_user_ns, CAP_NET_ADMIN) && __ratelimit(&limit))
 		pr_info("%s[%d] set \"%*pE\"\n", current->comm, task_pid_nr(current),
@@ -54,7 +57,7 @@ static int set_text(struct msgchan_net *mn, struct sock *sk, sockptr_t arg, unsi
 	return 0;
 }
 
-/* Take the payload in and drop it: a set has no way to answer. */
+/* Copy the payload in, as an ECHO or SINK must, and drop it: setsockopt returns no data. */
 static int sink_payload(sockptr_t arg, u32 size)
 {
 	void *payload = kvmalloc(size, GFP_KERNEL);
@@ -99,7 +102,7 @@ static int set_request(struct msgchan_call *call, struct sock *sk,
 	return req->payload_size ? sink_payload(arg, req->payload_size) : 0;
 }
 
-/* 0, or why there is no request to be had; *req is zero then. */
+/* Copy the request in. Returns 0, or a negative errno and a *req of all zero. */
 static int read_request(struct msgchan_request *req, sockptr_t arg, unsigned int len)
 {
 	int error = -EINVAL;
@@ -136,7 +139,7 @@ static int sockopt_set(struct sock *sk, int option, sockptr_t arg, unsigned int 
 	return error;
 }
 
-/* Copy an answer out, whose copy has begun, and tell its length. */
+/* Copy an answer out and set *len; the caller has fired copy_begin already. */
 static int copy_out(struct msgchan_call *call, void __user *user, int *len,
 		    const void *from, u32 size)
 {
@@ -166,7 +169,7 @@ static int get_text(struct msgchan_call *call, struct sock *sk, void __user *use
 	return copy_out(call, user, len, text, size);
 }
 
-/* A new buffer with the reply's header and payload, to be kvfree()d; *size bytes. */
+/* Allocate and fill a reply of *size bytes, header and payload; the caller kvfree()s it. */
 static struct msgchan_reply *
 build_reply(struct msgchan_call *call, const struct msgchan_request *req,
 	    const void __user *payload, u32 *size)
@@ -269,7 +272,7 @@ int msgchan_sockopt_register(void)
 	return nf_register_sockopt(&sockopt_ops);
 }
 
-/* From here on calls are answered. */
+/* Called when every namespace is set up: the handlers answer from now on. */
 void msgchan_sockopt_open(void)
 {
 	/* Pairs with sockopt_set() and sockopt_get(). */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Counters by channel, next to the tracepoints they agree with. */
+/*
+ * The counters of each channel. The functions that count also fire the module's
+ * tracepoints, so that a tracer that sees every event arrives at the same numbers.
+ */
 #include <linux/percpu.h>
 #include <linux/string.h>
 
@@ -21,7 +24,7 @@ void msgchan_begin(struct msgchan_call *call, u32 type, u32 size)
 	this_cpu_add(counters(call)->request_bytes, size);
 }
 
-/* Wait as msgchan_delay() does, and count what was waited. */
+/* msgchan_delay(), added to the channel's waited_ns. */
 u64 msgchan_wait(struct msgchan_call *call, u64 ns)
 {
 	u64 waited = msgchan_delay(ns);
