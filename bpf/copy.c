@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The copy to user space: of a datagram, and of a socket option's value. */
+/* Copies to user space: of a netlink message, and of a socket option's value. */
 static inline int skb_copy_enter(int typed, u64 skb, u32 size)
 {
 	struct thread *thread = traced_thread();
@@ -26,7 +26,7 @@ static inline int skb_copy_return(s32 ret)
 
 	if (!thread)
 		return 0;
-	frame = top(thread);	/* a datagram of another family was not pushed */
+	frame = top(thread);	/* skb_copy_enter() pushed netlink messages only */
 	if (!frame || frame->point != TRACER_SKB_COPY)
 		return 0;
 	frame = pop(thread, TRACER_SKB_COPY);
@@ -42,7 +42,10 @@ ENTRY(skb_copy_datagram_iter)
 }
 RETURN(skb_copy_datagram_iter) { return skb_copy_return(RETVAL(skb_copy_datagram_iter)); }
 
-/* A copy seen from outside counts only inside a socket option's handler. */
+/*
+ * A call of _copy_to_user, which the relay or the breakpoint reports. All of the
+ * kernel uses that function; only calls inside a getsockopt handler are recorded.
+ */
 static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
 {
 	struct thread *thread = traced_thread();
@@ -65,22 +68,28 @@ static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
 	return 0;
 }
 
-/* The module's relay. Attached by hand: its tracepoint arms a kprobe while somebody listens. */
+/*
+ * The module's relay. It is no RAW_TRACEPOINT_PROBE, which BCC would attach by
+ * itself: attaching arms a kprobe that all processes pay for, so it is attached
+ * only when the plan asks for the relay.
+ */
 int on_copy_relay(struct bpf_raw_tracepoint_args *ctx)
 {
 	return user_copy(ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 }
 
-/* The head of struct bpf_perf_event_data; its header would slow the compilation. */
+/* The first field of struct bpf_perf_event_data, whose header is slow to compile. */
 struct breakpoint_context {
 	struct pt_regs regs;
 };
 
 /*
- * A task may have two breakpoints here: one inherited from a parent that got it
- * just before the fork, and its own. Both report in one debug exception. The
- * processor clears the resume flag when it raises that; hw_breakpoint_handler()
- * sets it after the first, so that the instruction can go on.
+ * A task may have two breakpoints on this function: its own, and one inherited
+ * from a parent that got it just before the fork. Then both run this program in
+ * the same debug exception, and the second must not report the copy again. The
+ * resume flag tells which is which: it is clear when the processor raises the
+ * exception, and hw_breakpoint_handler() sets it after the first breakpoint, so
+ * that the instruction does not raise another exception.
  */
 static inline int told_already(struct breakpoint_context *ctx)
 {
@@ -91,7 +100,10 @@ static inline int told_already(struct breakpoint_context *ctx)
 #endif
 }
 
-/* Entry only: _copy_to_user(to, from, size); a duration of 0 says so. */
+/*
+ * A breakpoint sees the entry of _copy_to_user(to, from, size) and not its return:
+ * the record has start_ns == end_ns.
+ */
 int on_copy_breakpoint(struct breakpoint_context *ctx)
 {
 	u64 now = bpf_ktime_get_ns();

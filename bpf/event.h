@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The wire format of the ring: one 64-byte record per observation.
- * tracer/event.py mirrors it; tests/unit/test_event.py holds the two together.
+ * The wire format of the ring buffer: one 64-byte record per observation.
+ * tracer/event.py repeats these layouts for numpy; tests/unit/test_event.py
+ * compares the offset and size of every field.
  */
 #ifndef TRACER_EVENT_H
 #define TRACER_EVENT_H
@@ -9,8 +10,8 @@
 #include <linux/types.h>
 
 enum tracer_kind {
-	TRACER_SPAN = 1,	/* a finished call, or an instant: start_ns == end_ns */
-	TRACER_MESSAGE = 2,	/* one further nlmsghdr of the netlink_unicast that has this buf */
+	TRACER_SPAN = 1,	/* a finished call, or an instant (start_ns == end_ns) */
+	TRACER_MESSAGE = 2,	/* second or later nlmsghdr in buf, which netlink_unicast sends */
 	TRACER_TASK = 3,	/* a thread and its name: struct tracer_task */
 };
 
@@ -50,30 +51,34 @@ enum tracer_direction {
 struct tracer_event {
 	__u64 start_ns;		/* CLOCK_MONOTONIC */
 	__u64 end_ns;
-	__u64 buf;		/* address of the sk_buff; the token at msgchan points */
+	__u64 buf;		/* address of the sk_buff; at msgchan points the request's token */
 	union {
 		struct {
 			__u32 portid;	/* netlink: the user side's port id */
 			__u32 seq;
 		};
-		__u64 sock;	/* socket options: address of the sock */
+		__u64 sock;	/* socket options: address of the struct sock */
 	};
 	__u32 tid;
 	__u32 tgid;
 	__u32 netns;		/* inode number of the network namespace */
 	__u32 size;		/* bytes */
 	__s32 ret;
-	__u16 type;		/* nlmsg_type, option name */
-	__u16 flags;		/* nlmsg_flags; MSG_* of a receive; DONE of a dump */
+	__u16 type;		/* nlmsg_type, or the socket option's number */
+	__u16 flags;		/* nlmsg_flags; of a receive MSG_*; of a dump 1 in its last part */
 	__u16 cpu;
 	__u8 kind;
 	__u8 point;
-	__u8 depth;		/* calls of this thread that enclose this one */
+	__u8 depth;		/* number of observed calls that enclose this one */
 	__u8 proto;		/* netlink protocol; enum msgchan_channel at msgchan points */
 	__u16 direction;	/* netlink_unicast: enum tracer_direction */
 };
 
-/* One thread and its name; the fields shared with struct tracer_event lie where they lie there. */
+/*
+ * A thread and its name. Fields that struct tracer_event has too (tid, tgid,
+ * netns, cpu, kind, ...) have the same offsets in both, so that a reader can look
+ * at kind before it knows which of the two a record is.
+ */
 struct tracer_task {
 	__u64 start_ns;		/* when the name was read */
 	char comm[16];

@@ -2,12 +2,14 @@
 /*
  * Who is traced, and the stack of open calls.
  *
- * A thread is traced when it has an entry in `threads`: user space enters the
- * first ones, fork carries it on. A socket is traced when a traced thread
- * bound it, so that what other contexts send to it is seen as well.
+ * A thread is traced when it has an entry in `threads` whose field traced is not
+ * BYSTANDER. User space enters the first threads; when a traced thread forks,
+ * its child is entered here. A netlink socket is traced when a traced thread
+ * bound it: then messages to it are recorded whoever sends them, for example a
+ * notification that an interrupt sends while some other program is current.
  */
 
-/* The idle tasks of all CPUs share tid 0. */
+/* The key in `threads`. The idle tasks of all CPUs have tid 0, so each gets a key by CPU. */
 static inline u32 current_key(void)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -30,9 +32,10 @@ static inline struct thread *traced_thread(void)
 }
 
 /*
- * A port id belongs to a protocol and a network namespace. All three fit: there
- * are 32 protocols (MAX_LINKS), and namespaces are numbered one by one from
- * 0xF0000000 (PROC_DYNAMIC_FIRST), so the five bits shifted out tell none apart.
+ * The key in `ports`: network namespace, protocol and port id in 64 bits. A
+ * protocol needs five bits (MAX_LINKS is 32), which leaves 27 of the namespace's
+ * 32. The five bits that are shifted out are the same for all namespaces, because
+ * their inode numbers count up from 0xF0000000 (PROC_DYNAMIC_FIRST).
  */
 static inline u64 port_key(u32 netns, u32 proto, u32 portid)
 {
@@ -59,7 +62,11 @@ static inline void count_missed(u32 point)
 		account->missed++;
 }
 
-/* A bystander: somebody else's thread, or an interrupt in it, that sends to a traced socket. */
+/*
+ * Enter the current thread as a bystander: it is not traced, but it, or an
+ * interrupt that runs on it, sends to a traced socket. It needs a stack of open
+ * calls until leave_bystander().
+ */
 static inline struct thread *enter_bystander(void)
 {
 	u32 key = current_key(), zero = 0;
@@ -86,9 +93,10 @@ static inline void leave_bystander(struct thread *thread)
 }
 
 /*
- * The frame at this depth, 0 beyond the ends. The mask repeats what the test
- * says: the compiler may test one register and index with another, and the
- * verifier then does not see that they are bounded alike.
+ * The frame at this depth, 0 if the stack has none there. The mask changes
+ * nothing after the test, but the verifier needs it: the compiler may test one
+ * register and use another one as the index, whose bound the verifier then does
+ * not know.
  */
 static inline struct frame *frame_at(struct thread *thread, u32 depth)
 {
@@ -103,6 +111,10 @@ static inline struct frame *top(struct thread *thread)
 	return frame_at(thread, thread->depth - 1);
 }
 
+/*
+ * Open a call. Returns 0 when the stack is full; the depth counts on, so that
+ * the returns of such calls are matched with them and not with outer calls.
+ */
 static inline struct frame *push(struct thread *thread, u8 point)
 {
 	struct frame *frame = frame_at(thread, thread->depth);
@@ -127,8 +139,9 @@ static inline struct frame *push(struct thread *thread, u8 point)
 }
 
 /*
- * The innermost open call of this point; what lies above it missed its return
- * (a kretprobe without a free instance) and is counted.
+ * Close the innermost open call of this point and return its frame. Calls that
+ * were opened inside it and are still open missed their returns, for instance
+ * because no kretprobe instance was free; they are counted as missed and dropped.
  */
 static inline struct frame *pop(struct thread *thread, u8 point)
 {
@@ -154,7 +167,7 @@ static inline struct frame *pop(struct thread *thread, u8 point)
 	return 0;
 }
 
-/* A system call is the outermost: what is still open missed its return. */
+/* Open a system call. No call can enclose it, so whatever is still open missed its return. */
 static inline struct frame *push_syscall(struct thread *thread, u8 point)
 {
 	struct frame *frame = top(thread);
@@ -241,7 +254,10 @@ static inline void emit_task(u64 task, u32 tid, u32 tgid)
 	events.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-/* The user whose files a traced process makes, by which its log is known. */
+/*
+ * Note the user id that owns files which this process creates (fsuid). The
+ * recorder trusts a send log only if its owner is a user that the process ran as.
+ */
 static inline void note_user(u64 task, u32 tgid)
 {
 	u64 key = (u64)tgid << 32 | load32(0, load64(0, task, OFF_TASK_CRED), OFF_CRED_FSUID);
@@ -280,7 +296,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	return 0;
 }
 
-/* exec gives the thread the process's id and a new name. */
+/* After exec the thread has the process's id as its tid, and a new name. */
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {
 	u32 old = ctx->args[1], tid = bpf_get_current_pid_tgid();
@@ -295,8 +311,9 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 }
 
 /*
- * Calls return before a signal ends their thread, so what is still open missed its return.
- * A thread that was killed may lack the user side's log of its last call.
+ * A system call returns before a signal ends its thread, so a call that is still
+ * open here missed its return. The signal is noted for the ledger: a thread that
+ * was killed may not have logged its last call on the user side.
  */
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the probes keep: a stack of open calls per thread, the ring, and what
- * is counted. The offsets (OFF_*), argument slots (SLOTS_*) and sites (SITE_*)
- * are given on the compiler's command line by tracer/attach/probes.py, and so is
+ * The probes' maps: a stack of open calls for each thread, the ring buffer, and
+ * the counters. An open call is one that was entered and has not returned.
+ *
+ * tracer/attach/program.py defines these macros on the compiler's command line:
+ * field offsets (OFF_*), numbers of argument slots (SLOTS_*), sites (SITE_*) and
  * HOME_NETNS, the recorder's own network namespace.
  */
 #include <uapi/linux/ptrace.h>
@@ -10,7 +12,7 @@
 #define MAX_DEPTH 8	/* a power of two: frame_at() masks with it */
 #define AF_NETLINK 16
 
-/* One open call. The fields are those of struct tracer_event. */
+/* One open call. See struct tracer_event for the fields without a comment. */
 struct frame {
 	u64 start_ns;
 	u64 buf;
@@ -21,14 +23,14 @@ struct frame {
 	u16 flags;
 	u8 point;
 	u8 proto;
-	u8 wanted;		/* emit at return: something of interest happened inside */
+	u8 wanted;		/* something was observed inside, so emit this call at its return */
 	u8 direction;
 };
 
 enum traced {
-	BYSTANDER,		/* somebody else, sending to a traced socket */
+	BYSTANDER,		/* not traced itself, but sending to a traced socket right now */
 	TRACED,
-	TRACED_FRESH,		/* entered by user space, perhaps in the middle of a call */
+	TRACED_FRESH,		/* added while it ran: it may return from a call not seen to begin */
 };
 
 struct thread {
@@ -42,28 +44,31 @@ struct thread {
 /* How a traced thread ended. */
 struct ending {
 	u64 ended_ns;
-	u64 signal;		/* what killed it, 0: it came to its end */
+	u64 signal;		/* the signal that killed it; 0 if it exited by itself */
 };
 
-/* What left a point for the ring, and the sum of its times: the ledger's witness. */
+/*
+ * Counts of one point's records. The ledger compares them with the records that
+ * arrived on the disk; time_sum also reveals a record whose times were altered.
+ */
 struct account {
 	u64 emitted;
-	u64 lost;		/* failed reservations */
-	u64 time_sum;		/* of start_ns + end_ns of the emitted, modulo 2^64 */
-	u64 missed;		/* returns that never came, or came without an entry */
+	u64 lost;		/* records for which the ring had no room */
+	u64 time_sum;		/* sum of start_ns + end_ns of the emitted records, modulo 2^64 */
+	u64 missed;		/* entries without return, returns without entry, full tables */
 };
 
-/* Requests and replies at the module's tracepoints, by enum msgchan_channel. */
+/* Requests and replies at the module's tracepoints; one for each enum msgchan_channel. */
 struct witness {
-	u64 foreign;		/* requests in HOME_NETNS of threads that are not traced */
-	u64 replies;		/* sent to traced sockets */
-	u64 foreign_replies;
+	u64 foreign;		/* requests in HOME_NETNS by threads that are not traced */
+	u64 replies;		/* replies to traced sockets */
+	u64 foreign_replies;	/* replies to other sockets */
 };
 
 BPF_F_TABLE("hash", u32, struct thread, threads, MAX_THREADS, BPF_F_ZERO_SEED);
 BPF_F_TABLE("hash", u64, u32, ports, MAX_PORTS, BPF_F_ZERO_SEED);
 BPF_TABLE("lru_hash", u32, struct ending, endings, MAX_THREADS);
-/* Which users a traced process had: tgid << 32 | uid. The oldest make room. */
+/* Key tgid << 32 | uid: the user ids that traced processes ran as. The oldest are dropped. */
 BPF_TABLE("lru_hash", u64, u8, users, 4 * MAX_THREADS);
 BPF_TABLE("percpu_array", u32, struct account, accounts, TRACER_POINTS);
 BPF_TABLE("percpu_array", u32, struct witness, witnesses, 4);
@@ -76,9 +81,10 @@ static inline u64 id_of(u32 portid, u32 seq)
 }
 
 /*
- * A field of a kernel structure. In an fentry or fexit program the pointer is
- * typed and the verifier turns the load into one that cannot fault; elsewhere
- * the helper does. `typed` is a constant, so one of the two remains.
+ * Read a field of a kernel structure. In an fentry or fexit program (typed = 1)
+ * the verifier knows the pointer's type and allows a plain load, which it makes
+ * safe against page faults; elsewhere a helper must read it. typed is a constant,
+ * so the compiler keeps only one of the two.
  */
 static inline u64 load64(int typed, u64 base, u32 offset)
 {
@@ -115,7 +121,10 @@ static inline u32 netns_of(int typed, u64 sk)
 	return load32(typed, load64(typed, sk, OFF_SOCK_NET), OFF_NET_INUM);
 }
 
-/* struct netlink_sock is larger than the struct sock that BTF types here. */
+/*
+ * Always by the helper: in an fentry program the argument is typed struct sock,
+ * and portid lies beyond its end, in the struct netlink_sock that contains it.
+ */
 static inline u32 portid_of(u64 sk)
 {
 	return load32(0, sk, OFF_NETLINK_PORTID);

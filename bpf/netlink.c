@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * netlink: who sends what to whom, and when it lies in the receiver's queue.
- * netlink_unicast is re-entrant: the request's call encloses the handler and
- * the reply's call. Dumps and broadcasts reach the queue without it.
+ * Netlink messages: who sends what to whom, and when it is queued at the receiver.
+ * Calls of netlink_unicast nest: the call that sends a request runs the kernel's
+ * handler, which calls netlink_unicast for its reply. Dumps and broadcasts are
+ * queued without netlink_unicast, but all go through __netlink_sendskb.
  */
 #define MAX_MESSAGES 16
 #define NLMSG_ERROR 2
@@ -42,7 +43,10 @@ static inline void describe(struct frame *frame, int typed, u64 sk, u64 skb, u32
 	frame->netns = netns_of(typed, sk);
 }
 
-/* The further messages of a request's buffer, one record each. */
+/*
+ * Emit a record for each message of a request's buffer after the first. More than
+ * MAX_MESSAGES in one buffer are not read, and counted as missed.
+ */
 static inline void emit_messages(struct thread *thread, struct frame *first, int typed, u64 skb)
 {
 	u64 data = skb_data(typed, skb);
@@ -115,7 +119,7 @@ RETURN(netlink_unicast)
 	return span_return(TRACER_NETLINK_UNICAST, (s32)RETVAL(netlink_unicast));
 }
 
-/* A broadcast is emitted only when a traced socket was among its receivers. */
+/* A broadcast's call is emitted only if one of its receivers was a traced socket. */
 static inline int broadcast_enter(int typed, u64 ssk, u64 skb)
 {
 	struct thread *thread = current_thread();
@@ -153,8 +157,9 @@ ENTRY(netlink_broadcast)
 RETURN(netlink_broadcast) { return broadcast_return((s32)RETVAL(netlink_broadcast)); }
 
 /*
- * An observation of the receiving socket: a message about to lie in its queue, or lost there.
- * ret is the error that an NLMSG_ERROR carries, 0 for an acknowledgement.
+ * Record that a message is about to be queued at a traced socket, or was lost
+ * there (skb is 0). The record's ret is the negative errno that an NLMSG_ERROR
+ * carries, 0 for an acknowledgement and for other messages.
  */
 static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
 {
@@ -186,7 +191,7 @@ static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
 	return 0;
 }
 
-/* Unicasts, broadcasts and dumps all come through here. */
+/* Unicasts, broadcasts and the parts of dumps are all queued by this function. */
 ENTRY(__netlink_sendskb)
 {
 	return receiver_enter(TYPED(__netlink_sendskb), TRACER_NETLINK_SENDSKB,
@@ -200,7 +205,10 @@ ENTRY(netlink_overrun)
 			      ARG(netlink_overrun, 0), 0);
 }
 
-/* Where most kernel-side receivers begin; msgchan has a tracepoint of its own. */
+/*
+ * Most kernel-side receivers parse a request with netlink_rcv_skb, so its entry
+ * marks where the handler begins. msgchan does not call it and has a tracepoint.
+ */
 static inline int rcv_skb_enter(u64 skb)
 {
 	struct thread *thread = traced_thread();
@@ -227,7 +235,7 @@ static inline int rcv_skb_enter(u64 skb)
 
 ENTRY(netlink_rcv_skb) { return rcv_skb_enter(ARG(netlink_rcv_skb, 0)); }
 
-/* One part of a dump; flags is 1 when it was the last one. */
+/* One call makes one part of a dump. The record's flags are 1 if it was the last part. */
 static inline int dump_enter(u64 sk)
 {
 	struct thread *thread = traced_thread();
@@ -266,7 +274,7 @@ static inline int dump_return(s32 ret)
 ENTRY(netlink_dump) { return dump_enter(ARG(netlink_dump, 0)); }
 RETURN(netlink_dump) { return dump_return(RETVAL(netlink_dump)); }
 
-/* A traced thread binds a socket: from now on what is sent to it is traced. */
+/* A traced thread binds a socket: from now on messages to it are recorded. */
 static inline int insert_enter(int typed, u64 sk, u32 portid)
 {
 	struct thread *thread = traced_thread();

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One probe body, two ways to attach it. SITE_<function> is FENTRY, KPROBE or
- * ABSENT; the body reads its arguments by slot and does not know which.
+ * These macros let one probe body be compiled for fentry/fexit or for
+ * kprobe/kretprobe. SITE_<function>, which the attach plan decides, is FENTRY,
+ * KPROBE or ABSENT (then the body becomes an unused function). The body reads an
+ * argument by its slot, counted from 0:
  *
  *	ENTRY(netlink_unicast) { return unicast_enter(TYPED(netlink_unicast), ARG(...)); }
  *
- * BCC gives a section to the first function of a macro's expansion only: one
- * ENTRY or RETURN makes one function.
+ * Each ENTRY or RETURN must expand to one function, because BCC puts only the
+ * first function of a macro's expansion into a program section.
  */
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)

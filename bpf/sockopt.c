@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Socket options that netfilter's nf_sockopt handlers answer. */
+/* Socket options that are handled by netfilter's nf_sockopt handlers. */
 static inline int nf_sockopt_enter(int typed, u8 point, u64 sk, u32 optname, u32 size, u64 length)
 {
 	struct thread *thread = traced_thread();
@@ -13,7 +13,7 @@ static inline int nf_sockopt_enter(int typed, u8 point, u64 sk, u32 optname, u32
 	frame->id = sk;
 	frame->type = optname;
 	frame->size = size;
-	frame->buf = length;	/* get: where the length stands, read again at return */
+	frame->buf = length;	/* get: address of the length, which is read at return */
 	frame->netns = netns_of(typed, sk);
 	return 0;
 }
@@ -35,7 +35,7 @@ static inline int nf_sockopt_return(u8 point, s32 ret)
 	return 0;
 }
 
-/* The option value is a sockptr_t, two slots wide; the length follows it. */
+/* The option value (slots 3 and 4) is a sockptr_t of 16 bytes, so the length is in slot 5. */
 ENTRY(nf_setsockopt)
 {
 	return nf_sockopt_enter(TYPED(nf_setsockopt), TRACER_NF_SETSOCKOPT, ARG(nf_setsockopt, 0),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The system calls that carry messages, at the socket layer. Each is emitted
- * only when something of interest happened inside it, so that a traced
- * program's traffic on other sockets costs two hits and no record.
+ * The system calls that carry messages, observed in their socket-layer functions.
+ * A call is emitted only when something was observed inside it. When a traced
+ * program uses other sockets, such as TCP, two probes run and write no record.
  */
 static inline int syscall_enter(u8 point, u16 flags)
 {
@@ -47,7 +47,7 @@ ENTRY(__sys_recvfrom) { return syscall_enter(TRACER_SYS_RECVFROM, ARG(__sys_recv
 RETURN(__sys_recvfrom) { return syscall_return(TRACER_SYS_RECVFROM, (s32)RETVAL(__sys_recvfrom)); }
 ENTRY(__sys_recvmsg) { return syscall_enter(TRACER_SYS_RECVMSG, ARG(__sys_recvmsg, 2)); }
 RETURN(__sys_recvmsg) { return syscall_return(TRACER_SYS_RECVMSG, (s64)RETVAL(__sys_recvmsg)); }
-/* __sys_recvmmsg is inlined into its system calls. */
+/* __sys_recvmmsg cannot be probed: the compiler inlines it into its callers. */
 ENTRY(do_recvmmsg) { return syscall_enter(TRACER_SYS_RECVMMSG, ARG(do_recvmmsg, 3)); }
 RETURN(do_recvmmsg) { return syscall_return(TRACER_SYS_RECVMMSG, (s32)RETVAL(do_recvmmsg)); }
 ENTRY(sock_read_iter) { return syscall_enter(TRACER_SYS_READ, 0); }
@@ -64,7 +64,10 @@ RETURN(__sys_getsockopt)
 	return syscall_return(TRACER_SYS_GETSOCKOPT, (s32)RETVAL(__sys_getsockopt));
 }
 
-/* poll, select and epoll block before the receive call: who sat there was waiting. */
+/*
+ * A program may wait in poll, select or epoll and call receive only when there is
+ * a message. Its wait must then count as waiting for that message.
+ */
 ENTRY(do_sys_poll) { return syscall_enter(TRACER_SYS_POLL, 0); }
 RETURN(do_sys_poll) { return syscall_return(TRACER_SYS_POLL, (s32)RETVAL(do_sys_poll)); }
 ENTRY(do_select) { return syscall_enter(TRACER_SYS_POLL, 0); }
@@ -72,7 +75,7 @@ RETURN(do_select) { return syscall_return(TRACER_SYS_POLL, (s32)RETVAL(do_select
 ENTRY(do_epoll_wait) { return syscall_enter(TRACER_SYS_POLL, 0); }
 RETURN(do_epoll_wait) { return syscall_return(TRACER_SYS_POLL, (s32)RETVAL(do_epoll_wait)); }
 
-/* Which netlink socket a poll is about: of several the one it asked last. */
+/* Note which netlink socket a poll asks about; if it asks about several, the last one. */
 static inline int datagram_poll_enter(int typed, u64 sock)
 {
 	struct thread *thread = traced_thread();
