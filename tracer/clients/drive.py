@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Drive the module's channels with a known workload, and tell what became of it.
+"""Send a known workload over the module's channels, and sum up what the clients measured.
 
 Channels are driven one after another, each by its own threads.
 """
@@ -22,7 +22,7 @@ __all__ = ["Outcome", "Wait", "Workload", "drive"]
 
 @dataclass(frozen=True)
 class Wait:
-    """What the module waited in one stage, over the answered requests; in nanoseconds."""
+    """How long the module's delay in one stage was, over the answered requests; nanoseconds."""
 
     stage: str
     asked_ns: int
@@ -33,11 +33,12 @@ class Wait:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one channel's requests; times in nanoseconds, as the user side saw them.
+    """The results of one channel; latencies in nanoseconds, as the user side measured them.
 
-    ``late_p99_ns`` is how late paced requests began after their intended
-    times, which the latencies do not contain; 0 without pacing. ``waits`` are the delays
-    that the module's replies tell, asked for or not.
+    With ``rate``, each request has an intended time. ``late_p99_ns`` is the 99th
+    percentile of how much later the requests really began; the latencies do not
+    contain that time. It is 0 without ``rate``. ``waits`` are the delays that the
+    module's replies report, 0 where none was requested.
     """
 
     channel: str
@@ -54,10 +55,10 @@ class Outcome:
 
 
 def drive(workload: Workload) -> list[Outcome]:
-    """Send the workload; one outcome per channel, sockopt's sets and gets apart.
+    """Send the workload; returns one outcome per channel, for sockopt one each of set and get.
 
-    Raises `TracerError` when the workload is not sound, the module is not
-    loaded, or it refuses the requests for good.
+    Raises `TracerError` when the workload asks for what the module does not do, the
+    module is not loaded, or it refuses the requests for a reason that will not go away.
     """
     workload.check()
     wire.require_loaded()
@@ -109,7 +110,7 @@ class _Team:
         try:
             worker.run(self._barrier.wait, lambda: self._is_stopping)
         except threading.BrokenBarrierError:
-            pass  # another thread failed and tells why
+            pass  # another thread failed and has stored the reason in _failure
         except Exception as error:
             self._failure = self._failure or error
             self._stop()
@@ -155,7 +156,7 @@ class _Team:
 
 
 def _quantiles(values: np.ndarray) -> tuple[int, int, int]:
-    """Median, 99th percentile and maximum; zeros for nothing."""
+    """Median, 99th percentile and maximum; zeros if there are no values."""
     if not len(values):
         return 0, 0, 0
     p50, p99 = np.percentile(values, [50, 99])

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A client as pyroute2 means it: its receiver waits in epoll, under an asyncio loop."""
+"""A client that uses pyroute2 the usual way: it waits for replies in epoll, in an asyncio loop.
+
+:mod:`tracer.clients.netlink` has the client that blocks in the receive call instead.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tracer.clients.messages import MsgchanMarshal, request_message
 from tracer.clients.sends import CHANNEL_NETLINK, KIND_RECEIVE, KIND_SEND, SendLog
 from tracer.clients.wire import Op, Waited
 
-#: The bytes of an error message: its header, the error, the request's header.
+#: The size of an error message in bytes: its header, the error, the request's header.
 _ERROR_BYTES = wire.NLMSGHDR.size + 4 + wire.NLMSGHDR.size
 _now = time.monotonic_ns
 
@@ -26,11 +29,11 @@ class AsyncMsgchanSocket(AsyncNetlinkSocket):  # type: ignore[misc]
 
     marshal_class = MsgchanMarshal
     sending: tuple[int, int, int] = (0, 0, 0)
-    """Of the request under way: begin (ns), token, end (ns) once it was sent."""
+    """The request being sent: begin (ns), token, and the end of its send (ns; 0 before)."""
     portid = 0
 
     def send(self, data: bytes, flags: int = 0) -> int:
-        """Send and log one buffer that pyroute2 encoded."""
+        """Send a buffer that pyroute2 has encoded, and log the send. Returns the bytes sent."""
         begin, token, _ = self.sending
         length, type_, _, seq, _ = wire.NLMSGHDR.unpack_from(data)
         code = 0
@@ -49,10 +52,11 @@ class AsyncMsgchanSocket(AsyncNetlinkSocket):  # type: ignore[misc]
 
 
 class EpollMsgchanSocket(NetlinkSocket):  # type: ignore[misc]
-    """Structured requests through pyroute2's own send and receive: it waits in epoll.
+    """Structured requests through pyroute2's own send and receive, which waits in epoll.
 
-    For one thread. The log's receive begins where the send ended, because
-    pyroute2 starts to wait then. ``waited`` is of the last request that was answered.
+    Use it from one thread only. In the log, a receive begins where the send ended,
+    because pyroute2 starts to wait then. ``waited`` holds the module's delays for
+    the last request that was answered.
     """
 
     async_class = AsyncMsgchanSocket
@@ -76,7 +80,11 @@ class EpollMsgchanSocket(NetlinkSocket):  # type: ignore[misc]
         handler_delay_ns: int = 0,
         reply_delay_ns: int = 0,
     ) -> bytes:
-        """Ask by ``nlm_request``, for operations with a reply; returns its payload."""
+        """Send a request with ``nlm_request`` and wait; returns the reply's payload.
+
+        ``op`` must be an operation that is answered by a reply (not a sink). Sizes are in
+        bytes. Raises ``OSError`` with the errno of the module's answer.
+        """
         self.asyncore.sending = (_now(), token, 0)
         message = request_message()
         values = (token, op, reply_size, len(payload), error, handler_delay_ns, reply_delay_ns, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Listener of the module's ICMP notifier, and the pings that give it something to tell."""
+"""The listener for the module's ICMP notifications, and the pings that cause them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tracer.clients.netlink import DEADLINE_S, DirectSocket
 
 ECHO_REQUEST = 8
 PACKETS_PER_PING = 2
-"""Over loopback the request comes in, and so does its reply."""
+"""A ping over loopback is two incoming packets: the echo request and its reply."""
 
 _ICMP_HEADER = struct.Struct("!BBHHH")
 
 
 class Notification(NamedTuple):
-    """One ICMP packet that came in, by its addresses."""
+    """The IPv4 addresses of one incoming ICMP packet, as text."""
 
     source: str
     destination: str
@@ -36,15 +36,15 @@ class IcmpListener(DirectSocket):
         super().__init__(wire.parameters().icmp_proto if proto is None else proto, portid)
 
     def register(self) -> None:
-        """Ask for notifications; returns when the module has agreed. Raises `OSError`."""
+        """Ask for notifications and wait for the ack. Raises `OSError` if the module refuses."""
         self._ask(wire.IMP2_U_PID)
 
     def unregister(self) -> None:
-        """Ask for no more notifications; those under way are dropped."""
+        """Stop the notifications; those that are still queued are received and dropped."""
         self._ask(wire.IMP2_CLOSE)
 
     def receive(self, deadline_s: float = DEADLINE_S) -> Notification | None:
-        """The next notification, or None when none came within so many seconds."""
+        """The next notification, or None when none came within ``deadline_s`` seconds."""
         give_up = time.monotonic() + deadline_s
         left = deadline_s
         while left > 0:
@@ -75,11 +75,11 @@ class Pinger:
         self._identifier = identifier & 0xFFFF
         self._address = (address, 0)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        # It hears every ICMP packet of the machine and reads none.
+        # A raw socket receives every ICMP packet of the machine; this one reads none of them.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
 
     def ping(self, number: int, payload: bytes = b"") -> None:
-        """Send one echo request; nobody waits for its reply here."""
+        """Send one echo request with this sequence number; does not wait for the reply."""
         number &= 0xFFFF
         head = _ICMP_HEADER.pack(ECHO_REQUEST, 0, 0, self._identifier, number)
         sum_ = checksum(head + payload)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module's netlink messages: what is asked, what is answered, and how pyroute2 reads them."""
+"""The module's netlink messages: requests, replies, and their encoding for pyroute2."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class reply_message(nlmsg):  # type: ignore[misc]
 
 
 class MsgchanMarshal(Marshal):  # type: ignore[misc]
-    """Knows what the module sends on its netlink protocol."""
+    """Decodes what the module sends on its netlink protocol."""
 
-    # Replies only: an error carries the header of its request without what
-    # followed, which a class for requests could not decode.
+    # Only the types of replies. If the types of requests were here too, pyroute2 would decode
+    # the request inside an error message, which has its header but not its payload.
     msg_map: ClassVar[dict[int, type[nlmsg]]] = {wire.TYPE_REPLY + op: reply_message for op in Op}
 
 
 class Request(NamedTuple):
-    """What to ask; sizes in bytes, delays in nanoseconds, ``error`` a positive errno."""
+    """A structured request: sizes in bytes, delays in nanoseconds, ``error`` a positive errno."""
 
     op: Op
     payload: bytes = b""
@@ -54,14 +54,15 @@ class Request(NamedTuple):
 
     @property
     def is_answered(self) -> bool:
-        """Does the module answer, as long as nothing unforeseen fails?"""
+        """Whether an answer comes even when all goes well: a reply, an ack or the wanted error."""
         return self.ack or self.error != 0 or self.op != Op.SINK
 
 
 class Reply(NamedTuple):
     """One received message; ``error`` is a positive errno, 0 for an ack.
 
-    What was waited (ns, see :class:`tracer.clients.wire.Waited`) a structured reply tells only.
+    Only a structured reply reports the module's delays (ns, see
+    :class:`tracer.clients.wire.Waited`); they are 0 in other messages.
     """
 
     type: int

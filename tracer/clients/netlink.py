@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Clients of the module's netlink protocols, on pyroute2's sockets.
 
-`MsgchanSocket` does one system call to send and one to receive, in the calling
-thread, on the socket that pyroute2 made: pyroute2's own calls run an asyncio
-loop each time, which is what :mod:`tracer.clients.epoll` is for (its receiver waits in epoll, as
-every user of pyroute2 does). Both write the user side's log.
+`MsgchanSocket` makes one system call to send and one to receive, in the calling
+thread, on a socket that pyroute2 made. pyroute2's own methods run an asyncio loop
+for each call and wait in epoll; the client in :mod:`tracer.clients.epoll` uses
+those, to be traced as a usual pyroute2 program is. Both write the user side's log.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _now = time.monotonic_ns
 
 
 class _NoTransport(AsyncNetlinkSocket):  # type: ignore[misc]
-    """Makes the socket and leaves it out of asyncio: an epoll on it would be woken each time."""
+    """Makes the socket without handing it to asyncio, whose epoll would wake at each message."""
 
     marshal_class = MsgchanMarshal
 
     async def setup_endpoint(self) -> None:
-        """Nothing: the socket stays blocking and unwatched."""
+        """Do nothing, so that the socket stays blocking and in no event loop."""
 
 
 class DirectSocket(NetlinkSocket):  # type: ignore[misc]
@@ -61,7 +61,7 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
 
     async_class = _NoTransport
     notification_type: int | None = None
-    """The type of messages that answer nothing, if the protocol has such."""
+    """The message type of notifications, which answer no request; None if there are none."""
 
     def __init__(self, proto: int, portid: int = 0, first_seq: int = 1) -> None:
         super().__init__(family=proto)
@@ -83,11 +83,14 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
 
     @property
     def fileno(self) -> Any:
-        """The method that tells the descriptor, as pyroute2 has it, in any thread."""
+        """The method that returns the descriptor: pyroute2's sockets have it as a property."""
         return self._raw.fileno
 
     def set_deadline(self, seconds: float) -> None:
-        """Let receives give up after so long, in the kernel: no further system call."""
+        """Let receives time out after ``seconds``.
+
+        The kernel keeps the time (``SO_RCVTIMEO``), so a receive stays one system call.
+        """
         microseconds = max(1, int(seconds * 1e6))
         if microseconds == self._deadline_us:
             return
@@ -155,7 +158,7 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
         return reply
 
     def _decode(self, size: int, token: int) -> Reply:
-        """What the in buffer holds after a receive that told of ``size`` bytes."""
+        """Decode the received message; ``size`` may be larger than the buffer (``MSG_TRUNC``)."""
         length, type_, _, seq, _ = wire.NLMSGHDR.unpack_from(self._in)
         if size > len(self._in):
             return Reply(type_, seq, token, b"", errno.EMSGSIZE)
@@ -191,12 +194,12 @@ class MsgchanSocket(DirectSocket):
         super().__init__(wire.parameters().netlink_proto if proto is None else proto,
                          portid, first_seq)  # fmt: skip
         self.strays = 0
-        """Messages that `request` received and that answered something else."""
+        """How many messages `request` and `wait` received that answered another request."""
         self._replied: Reply | None = None
 
     @property
     def waited(self) -> Waited:
-        """What the module waited for the last request that was answered by a reply."""
+        """The module's delays for the last request that was answered by a reply."""
         last = self._replied
         return Waited(last.handler_waited_ns, last.reply_waited_ns) if last else Waited()
 
@@ -213,10 +216,11 @@ class MsgchanSocket(DirectSocket):
         ack: bool = False,
         intended_ns: int = 0,
     ) -> bytes:
-        """Send one request and wait for what completes it; returns the reply's payload.
+        """Send one request and wait until it is complete; returns the reply's payload.
 
-        With ``ack`` that is the ack, after the reply if there is one. A sink
-        without ``ack`` has no answer and returns at once.
+        A request is complete when its reply has come; with ``ack`` when its ack has come,
+        which follows the reply. A sink has no reply: without ``ack`` this returns at once.
+        Sizes are in bytes, ``intended_ns`` (CLOCK_MONOTONIC) is only logged.
         """
         asked = Request(
             op, payload, token, reply_size, error, handler_delay_ns, reply_delay_ns, ack
@@ -251,7 +255,7 @@ class MsgchanSocket(DirectSocket):
         return seq
 
     def send_batch(self, batch: Iterable[Request]) -> list[int]:
-        """Send several requests in one buffer, by one system call; returns their numbers."""
+        """Send several requests by one system call; returns their sequence numbers."""
         begin = _now()
         offset, sent = 0, []
         requests = list(batch)
@@ -265,7 +269,9 @@ class MsgchanSocket(DirectSocket):
         return [seq for _, _, seq, _, _ in sent]
 
     def receive(self, token: int = 0) -> Reply:
-        """Receive one message, in any thread; an error message is returned, not raised.
+        """Receive one message; an error message is returned, not raised.
+
+        Another thread may receive than the one that sends.
 
         ``token`` is logged for a message that carries none (text, acks, errors).
         """

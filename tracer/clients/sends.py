@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user side's own log: which message, when, by which thread.
+"""The user side's own log: which message was sent or received, when, by which thread.
 
-A thread writes fixed 64-byte entries into memory that was mapped beforehand,
-so an entry costs one ``struct.pack_into``. Where the environment variable
-``TRACER_SENDS`` names a directory, the memory is a file below it, which the
-recorder reads while it grows and which survives a kill of the program;
-otherwise the last entries of each thread stay in anonymous memory. The file lies
-in a directory of the program's user, that only this user can list or enter;
-:mod:`tracer.clients.spool_reader` says why and reads it.
+A thread writes 64-byte entries into memory that was mapped beforehand, so an entry
+costs one ``struct.pack_into``. The recorder sets the environment variable
+``TRACER_SENDS`` to its spool directory. Then the memory is a file below that directory,
+which the recorder reads while it grows and which remains when the program is killed.
+Without the variable, the last entries of each thread are kept in anonymous memory.
+The files of a user's programs lie in a directory that only this user can enter;
+:mod:`tracer.clients.spool_reader`, which reads them, says why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tracer.errors import TracerError
 
 SPOOL_VARIABLE = "TRACER_SENDS"
 BLOCK_ENTRIES = 4096
-"""Entries per file, or kept per thread in memory: 256 KiB."""
+"""Entries of one file, or of a thread's block in memory; 4096 entries are 256 KiB."""
 BLOCK_BYTES = BLOCK_ENTRIES * 64
 
 CHANNEL_NETLINK, CHANNEL_SETSOCKOPT, CHANNEL_GETSOCKOPT, CHANNEL_NOTIFY = range(4)
@@ -57,13 +57,14 @@ SEND_DTYPE = np.dtype(
 )
 """One entry; times in ns of CLOCK_MONOTONIC.
 
-``intended_ns`` is 0 for what was not scheduled. ``size`` is what went through
-the system call, in bytes. ``sealed`` is 1 once the entry is whole: it is
-written last, so that a reader in another process never takes half an entry.
+``intended_ns`` is the time for which a paced request was scheduled, 0 for other
+messages. ``size`` is in bytes, as passed to or returned by the system call.
+``sealed`` is written last and is 1 once the entry is whole, so that a reader in
+another process can leave out an entry that is half written.
 """
 
 _ENTRY = struct.Struct("<QQQQIIIIIHHBBBBI")
-# Populated at once: no page fault while something is being measured.
+# Map all pages at once, so that no page fault falls into a measured call.
 _POPULATED = mmap.MAP_POPULATE
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATED
 _SHARED = mmap.MAP_SHARED | _POPULATED
@@ -91,7 +92,7 @@ class SendLog:
         self._pack = _ENTRY.pack_into
         self._block: Any = None  # a mapping, from the first entry on
         self._offset = self._end = 0
-        self._number = 0  # of the next file, so that they sort as they were written
+        self._number = 0  # number of the next file: files sort in the order of their entries
         self._tid = self._tgid = 0
         self._spool: str | None = None
         _logs.add(self)
@@ -150,24 +151,26 @@ class SendLog:
         self._offset = offset + 64
 
     def entries(self) -> np.ndarray[Any, Any]:
-        """A copy of the entries of the present block (`SEND_DTYPE`), oldest first.
+        """A copy of the entries in the current block (`SEND_DTYPE`), oldest first.
 
-        For programs that look at themselves: at most the last `BLOCK_ENTRIES`
-        entries, fewer after a block was begun anew.
+        This is for programs that read their own log. A block that is full is replaced or
+        overwritten, so these are at most `BLOCK_ENTRIES` entries, and after a new block was
+        begun only those since then.
         """
         if self._block is None:
             return np.zeros(0, SEND_DTYPE)
         return np.frombuffer(self._block[: self._offset], SEND_DTYPE)
 
     def forget(self) -> None:
-        """Leave the present block as it is and begin another with the next entry."""
+        """Write no more into the current block; the next entry begins a new one."""
         self._block = None
         self._offset = self._end = 0
 
     def follow_spool(self) -> None:
-        """Begin another block if the spool is another one than when this block was begun.
+        """Begin a new block if ``TRACER_SENDS`` has changed since the current one was begun.
 
-        For clients that are opened after the environment of a running program changed.
+        Clients call this when they are opened, because a running program may set the
+        variable itself, as ``tracer.capture`` does for its own process.
         """
         if self._spool != os.environ.get(SPOOL_VARIABLE):
             self.forget()
@@ -187,9 +190,9 @@ class SendLog:
         return 0
 
     def _new_file(self, spool: Path) -> mmap.mmap | None:
-        """A new file of the spool; None when a spool that was there is gone.
+        """Map a new file of the spool; None if this log wrote there before and the spool is gone.
 
-        A recorder takes its spool along when it ends: the program goes on without.
+        A recorder removes its spool when it ends. The program then goes on without one.
         """
         try:
             return self._map_new_file(spool)
@@ -205,7 +208,8 @@ class SendLog:
         try:
             fd, name = self._create(directory)
             try:
-                # Take the blocks now: a full disk is an error here, a fatal signal later.
+                # Allocate the space now: on a full disk this fails with an error, but a write
+                # to the mapping would kill the program with SIGBUS.
                 os.posix_fallocate(fd, 0, BLOCK_BYTES)
                 return mmap.mmap(fd, BLOCK_BYTES, flags=_SHARED)
             except OSError:
@@ -217,7 +221,10 @@ class SendLog:
             os.close(directory)
 
     def _create(self, directory: int) -> tuple[int, str]:
-        """A new file and its name. A number may be taken: thread ids are used again."""
+        """Create a file; returns its descriptor and name.
+
+        A name may be taken by an ended thread that had the same id: then try the next number.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         while True:
             name = f"{self._tgid}-{self._tid}-{self._number}.sends"
@@ -227,9 +234,10 @@ class SendLog:
 
 
 def _user_directory(spool: Path) -> int:
-    """A descriptor (O_PATH) of the caller's own directory in the spool, made if need be.
+    """A descriptor (O_PATH) of the caller's own directory in the spool, created if missing.
 
-    Whatever has the name without being that is another user's: the next number is taken.
+    It is named after the user id. If another user has taken that name, or it is no
+    directory, the name gets a number: ``1000``, ``1000.1``, ``1000.2``, ...
     """
     user, number = os.geteuid(), 0
     while True:
@@ -253,7 +261,7 @@ def _no_spool(spool: Path, error: OSError) -> TracerError:
 
 
 def _forget_all() -> None:
-    """In a forked child: the mapped files are the parent's."""
+    """Called in a forked child: it must not write into its parent's files."""
     for log in _logs:
         log.forget()
 

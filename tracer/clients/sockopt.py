@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Client of the module's socket options, and the reader of its counters.
+"""Client of the module's socket options, and the functions that read its counters.
 
-A get of ours passes its request in the buffer that the reply overwrites.
-Python's ``socket.getsockopt`` passes nothing in, so gets go to the C library.
+A structured get passes its request in the buffer that the reply then overwrites.
+Python's ``socket.getsockopt`` cannot pass a filled buffer, so gets call the C library.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ _getsockopt.restype = ctypes.c_int
 
 
 class SockoptClient:
-    """Sets and gets of the module's two words, each one system call and one log entry.
+    """Sets and gets the module's two socket options: plain text, and structured requests.
 
-    For one thread. Failures are `OSError` with the errno of the call.
+    Each call makes one system call and one log entry. Use it from one thread only.
+    Failures are `OSError` with the errno of the call.
     """
 
     def __init__(self, base: int | None = None) -> None:
@@ -56,13 +57,16 @@ class SockoptClient:
         self._length = ctypes.c_uint()
         self._length_address = ctypes.addressof(self._length)
         self._address = self._pin()
-        # Bytes of a structured reply that lie in the buffer.
+        # How many bytes of a structured reply the buffer holds now; 0: it holds none.
         self._replied = 0
         SendLog.for_thread().follow_spool()
 
     @property
     def waited(self) -> Waited:
-        """What the module waited for the last call; zeros unless that was a `get` with room."""
+        """The module's delays for the last call, if that was a `get` whose reply header fit.
+
+        All zero after other calls.
+        """
         if self._replied < _REPLY_HEAD:
             return Waited()
         _, _, _, in_handler, _, in_copy = wire.REPLY.unpack_from(self._buffer)
@@ -88,7 +92,7 @@ class SockoptClient:
         handler_delay_ns: int = 0,
         intended_ns: int = 0,
     ) -> None:
-        """Set the structured word: echo and sink are what the module takes."""
+        """Send a structured request by setsockopt. The module takes echo and sink only."""
         begin = _now()
         size = self._encode(op, payload, token, 0, error, handler_delay_ns, 0)
         self._set(begin, self._request_word, size, token, intended_ns)
@@ -106,10 +110,10 @@ class SockoptClient:
         room: int | None = None,
         intended_ns: int = 0,
     ) -> bytes:
-        """Get the structured word; returns the reply's payload as far as ``room`` lets it in.
+        """Send a structured request by getsockopt; returns the reply's payload.
 
-        ``room`` is the length given to the call, in bytes; without it the
-        request and the whole reply just fit.
+        ``room`` is the length in bytes that is passed to the call, at which the module cuts the
+        reply; by default the request and the whole reply fit.
         """
         begin = _now()
         size = self._encode(op, payload, token, reply_size, error, handler_delay_ns, copy_delay_ns)
@@ -119,21 +123,24 @@ class SockoptClient:
         return bytes(memoryview(self._buffer)[_REPLY_HEAD:got])
 
     def set_text(self, text: bytes) -> None:
-        """Set the plain word: the module stores and logs the text."""
+        """Set the plain-text option: the module stores the text and logs it."""
         begin = _now()
         self._reserve(len(text))
         self._buffer[: len(text)] = text
         self._set(begin, self._text_word, len(text), 0, 0)
 
     def get_text(self, room: int = wire.TEXT_MAX) -> bytes:
-        """Get the plain word into ``room`` bytes."""
+        """Get the plain-text option; the module cuts its answer to ``room`` bytes."""
         begin = _now()
         self._reserve(room)
         got = self._get(begin, self._text_word, room, 0, 0)
         return bytes(memoryview(self._buffer)[:got])
 
     def query(self, op: Op, payload: bytes = b"", reply_size: int = 0) -> bytes:
-        """Get without a log entry: for operations that the module does not count either."""
+        """A get without a log entry, for STATS and PORTS, which the module does not count.
+
+        Returns the reply's payload, at most ``reply_size`` bytes. Raises `OSError`.
+        """
         size = self._encode(op, payload, 0, reply_size, 0, 0, 0)
         got = self._call_get(self._request_word, max(size, wire.REPLY.size + reply_size))
         if got < 0:
@@ -141,12 +148,12 @@ class SockoptClient:
         return bytes(memoryview(self._buffer)[wire.REPLY.size : got])
 
     def _pin(self) -> int:
-        """The address of the buffer, which must not be resized from here on."""
+        """The address of the buffer, which then cannot be resized: the C library writes to it."""
         self._pinned = (ctypes.c_char * len(self._buffer)).from_buffer(self._buffer)
         return ctypes.addressof(self._pinned)
 
     def _reserve(self, size: int) -> None:
-        """Make room for the next call, which begins to overwrite the buffer."""
+        """Make room in the buffer for the next call, and forget the reply that it held."""
         self._replied = 0
         if size > len(self._buffer):
             self._buffer = bytearray(size)
@@ -200,7 +207,7 @@ class SockoptClient:
         return got
 
     def _call_get(self, word: int, room: int) -> int:
-        """The system call; returns the bytes got or the negative errno."""
+        """Make the system call; returns the number of bytes got, or a negative errno."""
         self._length.value = room
         if _getsockopt(self._fd, socket.SOL_IP, word, self._address, self._length_address):
             return -ctypes.get_errno()
@@ -218,9 +225,10 @@ def read_counters() -> dict[str, dict[str, int]]:
 def read_ports() -> dict[int, dict[str, int]]:
     """The module's netlink counters by port id; neither logged nor counted.
 
-    At port id 0 is what it counted at no port id of its own (see kmod/msgchan.h). The counts of
-    a port that makes room move there: where that happens between two pages of the table, the
-    counts would be in both or in neither, so it is read again, a few times.
+    Port id 0 counts what has no entry of its own, such as the requests of ports that were
+    evicted from a full table (see ``struct msgchan_port`` in kmod/msgchan.h). If a port is
+    evicted between the readings of two pages of the table, its counts would be in both or in
+    neither, so the table is read again, at most 5 times in all.
     """
     with SockoptClient() as client:
         for _ in range(_PORT_READINGS):
@@ -231,7 +239,7 @@ def read_ports() -> dict[int, dict[str, int]]:
 
 
 def _read_ports(client: SockoptClient) -> tuple[dict[int, dict[str, int]], bool]:
-    """The table, page by page; did no port make room in between?"""
+    """The table, page by page, and whether no port was evicted between two pages."""
     found: dict[int, dict[str, int]] = {}
     page = wire.PAYLOAD_MAX // wire.PORT.size * wire.PORT.size
     gone = set()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The directory of a recording in the making, outside its files: logs come in there.
+"""The spool: a recorder's directory into which the traced programs write their logs.
 
-It is locked (``flock``) by the recorder for as long as that lives, and the kernel drops
-the lock with the process however it ends. So whoever gets the lock knows, without a
-guess by process id or age, that the directory is left over and may clear it away; with
-it goes what the directory notes of changes that outlive a process (see `relayed`).
+The recorder holds a lock (``flock``) on it for as long as it lives, and the kernel drops
+the lock with the process, however it ends. So whoever can take the lock knows that the
+recorder is dead and that the spool may be removed; process ids or ages would only allow
+a guess. The spool also lists the processes that the recorder entered in the module's relay
+(see `relayed`), because those entries remain when the recorder is killed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _RELAYED = "relayed"
 class Spool:
     """A new spool. ``path`` is where traced programs log their sends.
 
-    Others may enter the outer directory and not list it, and ``path`` has a name that
-    nobody guesses: who is to write there was told it.
+    Every user may enter the outer directory but not list it, and the name of ``path`` is
+    random. So only programs that were told the name (by ``TRACER_SENDS``) can write there.
     """
 
     def __init__(self) -> None:
@@ -36,18 +37,21 @@ class Spool:
         self.path.chmod(0o1733)
 
     def note_relayed(self, tgid: int) -> None:
-        """Note, before it is so, that the module's relay reports a process on our behalf."""
+        """Note that this recorder is about to enter a process in the relay's list.
+
+        Noted before the entry is made, so that a kill in between leaves no entry unknown.
+        """
         with (self._outer / _RELAYED).open("a") as file:
             file.write(f"{tgid}\n")
 
     def close(self) -> None:
-        """Remove it. What a program still makes there, the next recorder removes."""
+        """Remove the spool. What a program creates there meanwhile, the next recorder removes."""
         shutil.rmtree(self._outer, ignore_errors=True)
         os.close(self._lock)
 
 
 def abandoned() -> Iterator[Path]:
-    """The spools of recorders that are dead, each locked until the next is asked for."""
+    """The spools of dead recorders. Each stays locked until the iterator goes on to the next."""
     for path in _all():
         lock = _lock(path)
         if lock is None:
@@ -59,13 +63,13 @@ def abandoned() -> Iterator[Path]:
 
 
 def in_use() -> list[Path]:
-    """The spools of recorders that live, of this process as well."""
+    """The spools of living recorders, those of this process included."""
     dead = set(abandoned())
     return [path for path in _all() if path not in dead]
 
 
 def relayed(path: Path) -> set[int]:
-    """The processes that a spool's recorder had the module's relay report."""
+    """The ids of the processes that a spool's recorder entered in the relay's list."""
     try:
         return {int(line) for line in (path / _RELAYED).read_text().split() if line.isdigit()}
     except OSError:
@@ -73,7 +77,7 @@ def relayed(path: Path) -> set[int]:
 
 
 def recorder(path: Path) -> int:
-    """The process id of a spool's recorder."""
+    """The process id of the recorder that made a spool, from the directory's name."""
     return int(path.name.removeprefix(PREFIX).partition("-")[0])
 
 
@@ -90,7 +94,7 @@ def _claimed() -> tuple[Path, int]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if path.exists():
             return path, fd
-        os.close(fd)  # somebody cleared it away before it was locked
+        os.close(fd)  # another recorder took it for abandoned and removed it before the lock
 
 
 def _all() -> list[Path]:
@@ -98,7 +102,7 @@ def _all() -> list[Path]:
 
 
 def _lock(path: Path) -> int | None:
-    """The descriptor that holds the directory's lock; None if it is not ours, or not free."""
+    """A descriptor that holds the lock; None if it is taken or another user's directory."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -114,6 +118,6 @@ def _lock(path: Path) -> int | None:
 
 
 def _base() -> Path:
-    """Where a shared mapping costs no disk: /dev/shm if it is there."""
+    """The parent of all spools: /dev/shm, whose files are in memory; else the temporary one."""
     shared = Path("/dev/shm")
     return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading what traced programs log into a spool directory, which may hold anything else as well.
+"""Reads the logs that traced programs write into a spool directory.
 
-Whoever is traced writes there, so the recorder, which is root, believes nothing it finds::
+Any program that knows the directory can create files there, and the recorder is root, so
+each file is checked before it is taken for a log::
 
-    SPOOL/                  the recorder's; others may enter and create, not list, and remove
-                            only what is theirs (mode 1733)
+    SPOOL/                  the recorder's; other users may enter it and create files, but not
+                            list it, and remove only their own files (mode 1733)
     SPOOL/UID/              the user's (0700), made by the first of this user's programs
     SPOOL/UID/TGID-TID-N.sends
 
 A program may change its user at any time (sudo, a daemon that drops its rights), so
-the recorder cannot make the directories beforehand: the programs do. Therefore a
-directory's name proves nothing, and what counts is its owner, which only root can
-change: a file is read if it is regular, of its directory's owner, not linked from
-elsewhere, no larger than a log, and named after a process that is traced and ran as
-that user. Nothing is followed and no opening waits (a symbolic link, a pipe). Each
-entry must name the process and thread that the file is named after.
+the recorder cannot make the users' directories beforehand; the programs make them.
+Therefore a directory's name proves nothing. What counts is its owner, which only root
+can change. A file is read if it is a regular file, has the same owner as its directory,
+has no other hard link, is no larger than a log, and is named after a traced process that
+ran as that user. Symbolic links are not followed, and opening a FIFO does not wait. An
+entry must have the process and thread id that are in the file's name.
 
-What is refused is counted. Where its owner is a user of a traced process, a log may
-be lost and the recording is not trusted; a stranger must not have that power, so what
-others put there is told and not held against the recording.
+Files that fail these checks are counted. If their owner is a user of a traced process, one
+of them may be a damaged log, and the recording is not trusted. Files of other users are
+reported only: otherwise any user of the machine could make recordings untrusted.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ import numpy as np
 
 from tracer.clients.sends import BLOCK_BYTES, SEND_DTYPE
 
-#: Entries after which one read ends and leaves the rest to the next: 16 MiB.
+#: One read ends after this many entries (16 MiB) and leaves the rest to the next.
 READ_LIMIT = 1 << 18
-#: Files of one directory that are looked at.
+#: At most so many files of one directory are looked at.
 FILES_LIMIT = 1 << 16
-#: Refused files that are told apart; of more, the count stays here.
+#: At most so many refused files are remembered; those beyond are not counted.
 ODD_LIMIT = 1000
 
 _CHUNK = 1024
@@ -50,9 +51,9 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class SpoolReader:
     """Reads the entries that programs write into a spool directory.
 
-    ``ran_as(tgid, uid)`` tells whether a traced process ran as a user; without it, what
-    the caller's own user wrote is read. Files that were read to their end are removed,
-    so that a long run does not fill the file system that holds the spool.
+    ``ran_as(tgid, uid)`` tells whether the process ``tgid`` is traced and ran as the user
+    ``uid``; the default accepts all files of the caller's own user. A file that is full and
+    was read to its end is removed, so that a long run does not fill the file system.
     """
 
     def __init__(
@@ -66,18 +67,18 @@ class SpoolReader:
         self._offsets: dict[tuple[str, str], int] = {}
         self._round: Iterator[np.ndarray[Any, Any]] = iter(())
         self.odd: dict[tuple[int, str], str] = {}
-        """Why a file was refused, by its owner's user id and its name in printable letters."""
+        """Why a file was refused, by its owner's user id and its name in printable characters."""
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the directory."""
         self._round = iter(())
         os.close(self._root)
 
     def read(self) -> np.ndarray[Any, Any]:
         """The entries (`SEND_DTYPE`) completed since the last call, each once.
 
-        Within a thread they come in the order in which they were written. A call that
-        found `READ_LIMIT` entries ends there; the next goes on with the other files.
+        The entries of a thread are in the order in which they were written. A call ends
+        when it has found `READ_LIMIT` entries; the next one goes on with the other files.
         """
         found: list[np.ndarray[Any, Any]] = []
         count = 0
@@ -92,15 +93,16 @@ class SpoolReader:
         return np.concatenate(found) if found else np.zeros(0, SEND_DTYPE)
 
     def rest(self) -> Iterator[np.ndarray[Any, Any]]:
-        """What is there now, in pieces of at most a file: at the end, when nothing is left out.
+        """All entries that are left, in pieces of at most one file, at the end of a recording.
 
-        Files that are made meanwhile are not read: a program that goes on does not keep us.
+        Directories are listed once. Files that are made later are not read, so that a program
+        that goes on logging cannot keep the recorder from ending.
         """
         yield from self._round
         yield from self._walk()
 
     def _walk(self) -> Iterator[np.ndarray[Any, Any]]:
-        """Each file once, as they were listed."""
+        """The new entries of every file, each file visited once."""
         seen: set[tuple[str, str]] = set()
         for name in self._listed(self._root, "."):
             with self._opened(self._root, name, name) as directory:
@@ -146,7 +148,7 @@ class SpoolReader:
                 del self._offsets[place, name]
 
     def _objection(self, status: os.stat_result, user: int, tgid: int) -> str:
-        """Why this is not a log of that process and user, ``""`` when it is."""
+        """Why this file cannot be a log of that process and user; ``""`` if it can."""
         if not stat.S_ISREG(status.st_mode):
             return "not a regular file"
         if status.st_uid != user:
@@ -165,7 +167,7 @@ class SpoolReader:
     def _opened(
         self, directory: int, name: str, path: str, user: int | None = None
     ) -> Iterator[int | None]:
-        """A descriptor; None of what is gone, or refused because it cannot be opened."""
+        """A descriptor of the file; None if it is gone or cannot be opened (then refused)."""
         try:
             fd = os.open(name, _OPEN, dir_fd=directory)
         except OSError as error:
@@ -190,21 +192,23 @@ class SpoolReader:
         return names[:FILES_LIMIT]
 
     def _refuse(self, user: int, path: str, why: str) -> None:
-        # Whoever made the file chose its name: nothing that moves a cursor may be printed.
+        # The file's name was chosen by whoever made it and will be printed on a terminal: escape
+        # control characters.
         printable = ascii(path)[1:-1][:80]
         if len(self.odd) < ODD_LIMIT:
             self.odd.setdefault((user, printable), why)
 
 
 def _in_order(name: str) -> tuple[int, ...]:
-    """Sorts logs by process, thread and number, so that a thread's come as they were written."""
+    """Sort key of a log: process, thread, number; so a thread's files come in their order."""
     named = _NAME.fullmatch(name)
     return tuple(int(part) for part in named.groups()) if named else ()
 
 
 def _complete_from(fd: int, offset: int) -> Iterator[np.ndarray[Any, Any]]:
     """The whole entries of a log from ``offset`` (bytes) up to the first unwritten one."""
-    count = 1  # most files have nothing new: look at one entry before a buffer is taken for more
+    # Most files have nothing new, so the first look is at one entry and needs no large buffer.
+    count = 1
     while offset < BLOCK_BYTES:
         data = os.pread(fd, min(count * 64, BLOCK_BYTES - offset), offset)
         entries = _complete(data)

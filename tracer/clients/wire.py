@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The layouts of kmod/msgchan.h as data.
+"""The structs and constants of kmod/msgchan.h for Python.
 
 Each ``*_FIELDS`` lists the members of a struct of the header in order, with
 their `struct` format, the way pyroute2 declares messages. A test compiles the
@@ -64,7 +64,7 @@ COUNTERS = _struct(COUNTERS_FIELDS)
 PORT = _struct(PORT_FIELDS)
 ICMP = _struct(ICMP_FIELDS)
 MESSAGE = struct.Struct("=" + "".join(kind for _, kind in NLMSGHDR_FIELDS + REQUEST_FIELDS))
-"""A netlink message with its request: one pack on the hot path."""
+"""A netlink header and a request in one, so that a send packs both by a single call."""
 
 SO_TEXT = 0
 SO_REQUEST = 1
@@ -97,10 +97,10 @@ CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
 
 
 class Waited(NamedTuple):
-    """What the module's delays added to their stages, in nanoseconds, as its reply tells.
+    """How much the module's delays lengthened their stages, in nanoseconds, from its reply.
 
-    No less than was asked for, and more by up to one reading of the clock; 0 where nothing was
-    asked for, or where the channel has no such stage.
+    A delay is at least as long as requested, and longer by up to one turn of the loop that
+    reads the clock. It is 0 where none was requested or the channel has no such stage.
     """
 
     handler_ns: int = 0
@@ -109,7 +109,7 @@ class Waited(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """The numbers under which the module can be reached."""
+    """The first socket option and the netlink protocols of the loaded module."""
 
     sockopt_base: int = 10128
     netlink_proto: int = 30
@@ -146,7 +146,7 @@ def require_loaded() -> None:
 
 
 def source_payload(token: int, size: int) -> bytes:
-    """The bytes that the module's SOURCE makes for a token: ``(token + i) & 0xff``."""
+    """``size`` bytes as the operation SOURCE makes them: byte i is ``(token + i) & 0xff``."""
     first = token & 0xFF
     return (_CYCLE * (size // 256 + 2))[first : first + size]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The threads that send a workload: one class for each channel, and what a thread has seen."""
+"""The threads that send a workload: a worker class for each channel, and what it measured."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op, Waited
 from tracer.clients.workload import OPS, Workload, mix, token
 
-#: The delays of which a channel's reply tells how long they were; a set has no reply.
+#: The stages whose delays a channel's reply reports. setsockopt and icmp have no such reply.
 TOLD = {"netlink": ("handler", "reply"), "getsockopt": ("handler", "copy")}
-# What a request is refused for will not mend itself by asking again.
+# With these errors the module refuses every such request, so a worker gives up at the first.
 HOPELESS = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}
 _NOTIFICATION_DEADLINE_S = 5.0
 _now = time.monotonic_ns
 
 
 class Tally:
-    """What one thread saw on one channel; nothing is allocated per request."""
+    """What one thread measured on one channel, in arrays allocated before the first request."""
 
     def __init__(self, channel: str, count: int) -> None:
         self.channel = channel
@@ -43,7 +43,7 @@ class Tally:
         self.mismatches += not as_expected
 
     def waits(self, waited: Waited) -> None:
-        """Note what the reply of the last answered request told."""
+        """Note the module's delays for the last answered request."""
         for stage, told in self.waited.items():
             told[self.done - 1] = getattr(waited, f"{stage}_ns")
 
@@ -56,7 +56,7 @@ class Tally:
 
 
 class _Pacer:
-    """Tells the intended time of each request and waits for it."""
+    """Waits until each request's intended time, at a constant rate."""
 
     def __init__(self, rate: float | None) -> None:
         self._period = 1e9 / rate if rate else 0.0
@@ -71,7 +71,7 @@ class _Pacer:
             return 0
         intended = self._start + int(self._number * self._period)
         self._number += 1
-        # Not by spinning: that would hold the interpreter against other threads.
+        # Sleep instead of spinning, which would keep other threads from the interpreter lock.
         while (left := intended - _now()) > 0:
             time.sleep(left / 1e9)
         return intended
@@ -91,7 +91,11 @@ class Worker(ABC):
         self._pacer = _Pacer(workload.rate)
 
     def run(self, gather: Callable[[], object], is_stopping: Callable[[], bool]) -> None:
-        """Open, wait for the others, send, wait for the others, close."""
+        """Open, wait for the other threads, send, wait for them again, close.
+
+        ``gather`` returns when all threads of the channel have called it; ``is_stopping``
+        tells whether another one has failed.
+        """
         self.open()
         try:
             gather()
@@ -125,19 +129,19 @@ class Worker(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Make the sockets, in the thread that uses them."""
+        """Make the sockets; called in the thread that uses them."""
 
     @abstractmethod
     def send(self, kind: str, number: int, payload: bytes, expected: bytes, intended: int) -> bool:
-        """One request; is its answer the expected one?"""
+        """Send one request and wait for its answer; returns whether that is as expected."""
 
     def waited(self) -> Waited:
-        """What the module told of its waits for the last request."""
+        """The module's delays for the last request, as its reply reports them."""
         return Waited()
 
     @abstractmethod
     def finish(self) -> None:
-        """What is left to do when every thread has sent."""
+        """What is left to do after every thread has sent all its requests."""
 
     @abstractmethod
     def close(self) -> None:
@@ -167,7 +171,7 @@ class _NetlinkWorker(Worker):
         return self._socket.waited
 
     def finish(self) -> None:
-        """A sink is answered only when it failed."""
+        """Count the failed sinks: a sink is answered only by an error message."""
         while select.select([self._socket.fileno()], [], [], 0)[0]:
             reply = self._socket.receive()
             self.tallies["netlink"].failed(OSError(reply.error, "a sink failed"))
@@ -208,14 +212,14 @@ class _SockoptWorker(Worker):
         return self._client.waited
 
     def finish(self) -> None:
-        """Nothing: a call is complete when it returns."""
+        """Nothing is left to do: a call is complete when it returns."""
 
     def close(self) -> None:
         self._client.close()
 
 
 class _IcmpWorker(Worker):
-    """Pings an address of its own, so that it knows its packets among the others'."""
+    """Pings a loopback address that no other thread pings, to know its own notifications."""
 
     kinds = ("icmp",)
 
@@ -231,7 +235,8 @@ class _IcmpWorker(Worker):
 
     def send(self, kind: str, number: int, payload: bytes, expected: bytes, intended: int) -> bool:
         self._pinger.ping(number, payload)
-        missing = {True, False}  # the request, which is for our address, and its reply
+        # True stands for the echo request, whose destination is our address; False for its reply.
+        missing = {True, False}
         while missing:
             heard = self._listener.receive(_NOTIFICATION_DEADLINE_S)
             if heard is None:
@@ -241,7 +246,7 @@ class _IcmpWorker(Worker):
         return True
 
     def finish(self) -> None:
-        """Leaves nothing unread: the answer to this comes behind every notification."""
+        """Unregister. Its ack is queued behind all notifications, so they are all read then."""
         self._listener.unregister()
 
     def close(self) -> None:

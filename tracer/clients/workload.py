@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is sent over the module's channels: how many requests, how large, and with which bytes.
 
-Every request has a token that follows from seed, channel, thread and index; a payload follows
-from its token, so that whoever knows the seed knows every byte.
+A request's token is computed from seed, channel, thread and index, and its payload from the
+token. So whoever knows the seed can compute every byte that was sent.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tracer.errors import TracerError
 CHANNELS = ("netlink", "sockopt", "icmp")
 OPS = {"echo": Op.ECHO, "sink": Op.SINK, "source": Op.SOURCE}
 THREADS_MAX = 250
-"""The module takes 256 ICMP listeners; this leaves room for others."""
+"""The module takes 256 ICMP listeners and each thread needs one; the rest is for others."""
 PING_MAX = 65507
-"""Payload bytes of the largest ping."""
+"""Payload bytes of the largest ping: 65,535 without the IP (20) and ICMP (8) headers."""
 SLOTS = ("netlink", "setsockopt", "getsockopt", "icmp")
 
 
@@ -26,10 +26,10 @@ SLOTS = ("netlink", "setsockopt", "getsockopt", "icmp")
 class Workload:
     """What to send. Sizes in bytes, delays in nanoseconds.
 
-    ``count`` is per thread and channel; the channel sockopt does a set and a
-    get for each. ``rate`` is requests per second and thread, None for one
-    after another. A delay that a channel does not have (`reply` without
-    netlink, `copy` without a get) is left out there.
+    ``count`` is the number of requests per thread and channel; on the channel sockopt each
+    is a set and a get. ``rate`` is requests per second and thread; with None a thread
+    sends the next request as soon as the last is answered. ``reply_delay_ns`` has an effect on
+    netlink only, ``copy_delay_ns`` on getsockopt only.
     """
 
     channels: tuple[str, ...] = CHANNELS
@@ -45,7 +45,7 @@ class Workload:
     op: str = "echo"
 
     def check(self) -> None:
-        """Raise `TracerError` for what the module would refuse."""
+        """Raise `TracerError` for a workload that the module would refuse."""
         delays = {
             "handler": self.handler_delay_ns,
             "reply": self.reply_delay_ns,
@@ -78,7 +78,7 @@ class Workload:
 
     @property
     def reply_bytes(self) -> int:
-        """Payload bytes asked for in a reply: as many as are sent, unless told otherwise."""
+        """Payload bytes that a reply is to have: ``reply_size``, by default the request's size."""
         return self.size if self.reply_size is None else self.reply_size
 
     def expected(self, token: int) -> bytes:
@@ -93,7 +93,7 @@ class Workload:
 
 
 def token(seed: int, channel: str, thread: int, index: int) -> int:
-    """The token of one request: different for each under one seed, never 0 in practice.
+    """The token of one request: no two requests under one seed have the same.
 
     ``channel`` is netlink, setsockopt, getsockopt or icmp.
     """
