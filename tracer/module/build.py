@@ -23,16 +23,17 @@ Progress = Callable[[str], AbstractContextManager[None]]
 
 
 def silent(what: str) -> AbstractContextManager[None]:
-    """The progress that shows nothing."""
+    """A ``progress`` for :func:`build` that shows nothing."""
     return nullcontext()
 
 
 def build(kver: str | None = None, progress: Progress = silent) -> Path:
-    """The module built from these sources for kernel ``kver`` (default: the running one).
+    """Build the module for kernel ``kver`` (default: the running one); returns the .ko file.
 
-    A module that was built before is returned as it is. ``progress`` is entered
-    with a text while a build runs. Raises TracerError without headers, without
-    a compiler, or when the build fails.
+    If it was built from the same sources before, that file is returned. While a build
+    runs, the context manager ``progress(text)`` is open, with a text that says what is
+    built. Raises TracerError when the kernel's headers or a compiler are missing, or when
+    the build fails.
     """
     kver = kver or os.uname().release
     sources = source_dir("kmod")
@@ -51,7 +52,10 @@ def build(kver: str | None = None, progress: Progress = silent) -> Path:
 
 
 def build_dir(kver: str, sources: Path) -> Path:
-    """Where the module is built: below the user's cache, or ``TRACER_KMOD_BUILD``."""
+    """The directory for the build: ``TRACER_KMOD_BUILD``, else one below the user's cache.
+
+    The one in the cache is named after the kernel and a hash of the sources.
+    """
     override = os.environ.get("TRACER_KMOD_BUILD")
     if override:
         return Path(override).absolute()

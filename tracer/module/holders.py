@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who holds the module ``msgchan``: the open files that keep it loaded, from ``/proc``."""
+"""Finds, in ``/proc``, the open files that keep the module ``msgchan`` from being unloaded."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _all_netlink_sockets() -> list[_NetlinkSocket]:
         if namespace not in seen:
             seen.add(namespace)
             found += _netlink_sockets(_PROC / str(pid))
-    # Namespaces that have a name (ip netns) and perhaps no process.
+    # A namespace made by `ip netns add` exists even if no process is in it.
     for path in sorted(Path("/run/netns").glob("*")):
         if path.stat().st_ino not in seen:
             found += _netlink_sockets_in(path)
@@ -92,7 +92,11 @@ def _all_netlink_sockets() -> list[_NetlinkSocket]:
 
 
 def _netlink_sockets_in(namespace: Path) -> list[_NetlinkSocket]:
-    """As seen by a thread that enters the namespace: the others of us stay where they are."""
+    """The netlink sockets of a namespace without a process.
+
+    A new thread enters the namespace and reads them there, since ``setns`` moves only the
+    calling thread.
+    """
     found: list[_NetlinkSocket] = []
 
     def visit() -> None:
@@ -111,12 +115,12 @@ def _pids() -> list[int]:
 
 
 def _open_files() -> Iterator[tuple[int, int, str]]:
-    """(pid, fd, target) of every open file that may be seen."""
+    """(pid, fd, target) of every open file that the calling user may see."""
     for pid in _pids():
         try:
             names = os.listdir(_PROC / str(pid) / "fd")
         except OSError:
-            continue  # not ours to see, or gone
+            continue  # another user's process, or one that has ended
         for name in names:
             try:
                 yield pid, int(name), os.readlink(_PROC / str(pid) / "fd" / name)

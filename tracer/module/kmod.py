@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module ``msgchan``: load it, unload it, tell how it stands.
+"""Load and unload the module ``msgchan``, and report its status.
 
-The only file that loads modules. Everything that can go wrong is a
-:class:`~tracer.errors.TracerError` that says what to do.
+This is the only file that loads modules. Failures are raised as
+:class:`~tracer.errors.TracerError`, which says what to do.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ UNLOAD_FIRST = "run 'tracer kmod unload' first"
 
 _SYSFS = Path("/sys/module")
 _PROC = Path("/proc")
-# Who registers socket options that sockopt_base may be set to, and where.
+# Other modules whose socket options lie in the range that sockopt_base may be set to.
 _SOCKOPT_OWNERS = {"ebtables": range(128, 132), "ip_vs": range(1152, 1216)}
 _NETLINK_USERSOCK = 2
 
 
 @dataclass(frozen=True)
 class ModuleStatus:
-    """How the module stands on this machine.
+    """The status of the module on this machine.
 
-    ``refcount``, ``srcversion`` and ``build_id`` are of the loaded module and
-    None without one; ``holders`` are those whose files this user may see.
-    ``path`` is the module in the build directory, None if there is none;
-    ``fits``: whether its vermagic names the running kernel.
+    ``refcount``, ``srcversion`` and ``build_id`` describe the loaded module and are None if
+    none is loaded. ``holders`` are the open files that keep it loaded, as far as the
+    calling user may see them. ``path`` is the module file in the build directory, None if
+    it was not built; ``fits`` tells whether that file was built for the running kernel.
     """
 
     loaded: bool
@@ -57,13 +57,13 @@ class ModuleStatus:
 
 
 def load(path: Path | None = None, progress: Progress = silent, **parameters: object) -> bool:
-    """Load the module, from ``path`` or as :func:`build` makes it.
+    """Load the module from the file ``path``; without ``path``, :func:`build` makes it.
 
-    ``parameters`` are the module's own (see ``modinfo``). True: it was loaded
-    now; False: the same module was loaded already with the same parameters.
-    Raises TracerError without the right, when the module does not fit the
-    running kernel, when another build or other parameters are loaded, and when
-    its socket options or netlink protocols are taken.
+    ``parameters`` are the module's own (see ``modinfo``). Returns True if it was loaded
+    now, False if the same build was loaded already with these parameters. Raises
+    TracerError when the caller is not root, the file was not built for the running kernel,
+    another build or other parameters are loaded, or another owner has its socket options
+    or netlink protocols.
     """
     wanted = _checked(parameters)
     _need_root("load")
@@ -76,7 +76,7 @@ def load(path: Path | None = None, progress: Progress = silent, **parameters: ob
         return False
     arguments = " ".join(f"{name}={value}" for name, value in wanted.items())
     failure = _init_module(image, arguments)
-    if failure == errno.EEXIST:  # somebody else was faster
+    if failure == errno.EEXIST:  # another process has loaded it in the meantime
         _need_same(info, wanted)
         return False
     if failure:
@@ -85,7 +85,7 @@ def load(path: Path | None = None, progress: Progress = silent, **parameters: ob
 
 
 def module_info(image: bytes) -> dict[str, str]:
-    """The ``.modinfo`` of a module: vermagic, srcversion, version and so on."""
+    """The keys vermagic, srcversion, version and name of a module's section ``.modinfo``."""
     found = re.findall(rb"(?:^|\0)(vermagic|srcversion|version|name)=([^\0]*)(?=\0)", image)
     return {key.decode(): value.decode(errors="replace") for key, value in found}
 
@@ -157,7 +157,7 @@ def _need_same(info: Mapping[str, str], wanted: Mapping[str, str]) -> None:
 
 
 def _init_module(image: bytes, arguments: str) -> int:
-    """The errno of ``init_module``, or 0."""
+    """Call ``init_module``; returns its errno, 0 for success."""
     libc = ctypes.CDLL(None, use_errno=True)
     size = ctypes.c_ulong(len(image))
     return ctypes.get_errno() if libc.init_module(image, size, arguments.encode()) else 0
@@ -184,7 +184,7 @@ def _load_error(failure: int, wanted: Mapping[str, str]) -> TracerError:
 
 
 def _taken(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Which of the parameters belongs to somebody else, and what to do."""
+    """Which socket option or protocol another owner has taken, and what to do about it."""
     base = int(parameters["sockopt_base"])
     for owner, options in _SOCKOPT_OWNERS.items():
         if {base, base + 1} & set(options) and (_SYSFS / owner).is_dir():
@@ -207,10 +207,10 @@ def _taken(parameters: Mapping[str, str]) -> tuple[str, str]:
 
 
 def unload() -> bool:
-    """Unload the module; False when it was not loaded.
+    """Unload the module; returns False if it was not loaded.
 
-    Raises TracerError without the right, and when it is in use: then the
-    error names the holders.
+    Raises TracerError when the caller is not root, and when the module is in use; then the
+    error names its holders.
     """
     _need_root("unload")
     libc = ctypes.CDLL(None, use_errno=True)
@@ -243,7 +243,7 @@ def _in_use() -> TracerError:
 
 
 def status() -> ModuleStatus:
-    """How the module stands; needs no right, but without root not all holders are seen."""
+    """The module's status. Any user may ask, but only root sees the holders of all users."""
     loaded = (_SYSFS / NAME).is_dir()
     refcount = _read(_SYSFS / NAME / "refcnt")
     kernel = os.uname().release
