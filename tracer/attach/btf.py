@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the kernel keeps its fields, read from the kernel's own BTF.
+"""Reads field offsets and function arguments from the running kernel's BTF (its type information).
 
-The probes need a dozen offsets (``sk_buff.data``, ``netlink_sock.portid``, …).
-Taking them from the running kernel instead of its headers makes the probes
-compile in seconds, and reaches structures that no header package carries
-(``struct netlink_sock`` is private to ``net/netlink``). The format is described
-in the kernel's ``Documentation/bpf/btf.rst``.
+The probes need some twenty offsets (``sk_buff.data``, ``netlink_sock.portid``, …).
+With offsets from BTF they need almost no kernel headers, which makes them compile in
+seconds, and they can read structures that are in no header package (``struct
+netlink_sock`` is private to ``net/netlink``). The format is described in the kernel's
+``Documentation/bpf/btf.rst``.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class Btf:
             ) from error
 
     def functions(self) -> set[str]:
-        """Names of the functions that fentry and fexit programs can name."""
+        """Names of the functions in BTF: only to these can fentry and fexit programs attach."""
         return set(self._functions)
 
     def slots(self, function: str) -> int:
-        """How many 8-byte argument slots ``function`` takes, as fentry programs count them.
+        """The number of 8-byte argument slots of ``function`` in an fentry program's context.
 
-        A structure passed by value in two registers takes two (kernel commit
-        720e6a435194, v6.1). Raises ``KeyError`` when BTF does not name the function.
+        A structure that is passed by value in two registers takes two slots (kernel commit
+        720e6a435194, v6.1). Raises ``KeyError`` when the function is not in BTF.
         """
         _name, _info, proto = struct.unpack_from("<III", self._types, self._functions[function])
         at = self._at[proto]
@@ -88,8 +88,9 @@ class Btf:
     def offset(self, path: str) -> int:
         """Byte offset of a field such as ``"sock.__sk_common.skc_net"``.
 
-        Members of anonymous structs and unions are found through them.
-        Raises ``KeyError`` with the path when a structure or member is missing.
+        Members of an anonymous struct or union are named as if they were members of the
+        structure that contains it. Raises ``KeyError`` with the path when a structure or
+        member is missing, or the field is a bit field.
         """
         first, *members = path.split(".")
         try:
@@ -144,7 +145,7 @@ class Btf:
         raise KeyError(wanted)
 
     def _resolve(self, type_id: int) -> int:
-        """Through typedef, const, volatile, restrict and type tags to the type itself."""
+        """The type behind typedef, const, volatile, restrict and type tags."""
         while True:
             _name, info, target = struct.unpack_from("<III", self._types, self._at[type_id])
             if info >> 24 & 0x1F not in (8, 9, 10, 11, 18):

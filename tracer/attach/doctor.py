@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this machine offers for tracing, asked of the kernel itself."""
+"""Finds out, by asking the kernel, what this machine offers for tracing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ BCC_PACKAGE = "python3-bpfcc"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that recording needs (or, when ``needed`` is false, profits from)."""
+    """One thing that recording needs; if ``needed`` is false, recording works without it.
+
+    ``found`` says what was found, ``todo`` how to mend it if ``ok`` is false.
+    """
 
     name: str
     ok: bool
@@ -53,7 +56,7 @@ def module_loaded() -> bool:
 
 
 def checks() -> Iterator[Check]:
-    """Every check, in the order in which a user would mend them."""
+    """Every check, in the order in which a user would solve what fails."""
     yield Check("root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root")
     yield _kprobes()
     yield _tracing_directory()
@@ -116,7 +119,7 @@ def _bpf_symbols() -> set[str]:
 
 
 def _has_breakpoints() -> bool:
-    """x86 has four; an execution breakpoint needs its symbol's address as well."""
+    """Whether execution breakpoints are there and the address of ``_copy_to_user`` is known."""
     if not Path("/sys/bus/event_source/devices/breakpoint").exists():
         return False
     return symbol_address("_copy_to_user") != 0
@@ -132,7 +135,7 @@ def symbol_address(name: str) -> int:
 
 
 def _importable(package: str) -> bool:
-    """Whether the package is there; a directory without code does not count."""
+    """Whether Python can import the package; an empty directory of that name does not count."""
     spec = importlib.util.find_spec(package)
     return spec is not None and spec.origin is not None
 

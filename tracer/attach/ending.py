@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How traced threads ended, and which were still inside a call when tracing did.
+"""How traced threads ended, and which calls they were still inside of when tracing stopped.
 
-What a recording may lack at its end, and no more than that, the ledger allows for
-(:mod:`tracer.frames.slack`).
+A recording may lack the last call of such a thread. The ledger allows for exactly that
+(:mod:`tracer.frames.slack`), so the recorder writes these facts to ``meta.json``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tracer.event import POINTS, TO_KERNEL
 
 @dataclass(frozen=True)
 class OpenCall:
-    """A call that a thread was inside of when tracing stopped, since ``start_ns``.
+    """A call that had begun (at ``start_ns``) and not returned when tracing stopped.
 
-    ``proto`` and ``portid`` are those of a netlink message that goes to the kernel, 0
-    otherwise; at ``msgchan_handler`` proto is the module's channel.
+    ``proto`` and ``portid`` are set when a netlink message was being sent to the kernel, and 0
+    at other points; at ``msgchan_handler``, ``proto`` is the number of the module's channel.
     """
 
     tid: int
@@ -46,7 +46,7 @@ class Ending:
 
 
 def open_calls(thread: Any) -> list[OpenCall]:
-    """The stack of ``struct thread`` in bpf/maps.c, outermost call first."""
+    """The open calls on the stack of a ``struct thread`` (bpf/maps.c), outermost first."""
     calls = []
     for frame in thread.frames[: min(thread.depth, len(thread.frames))]:
         point = POINTS[frame.point]

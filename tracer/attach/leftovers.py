@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What recorders that were killed have left on this machine, and how it is cleared away.
+"""Finds and removes what killed recorders have left on this machine.
 
-The kernel itself takes back programs, maps and links with a process, and with them the
-module's reference. It does not take back
+When a recorder is killed, the kernel frees its BPF programs, maps and links, and with them
+their reference on the module. These remain:
 
-- kretprobe events in tracefs: BCC defines one for each function, named
-  ``r_FUNCTION_bcc_PID``, because it asks for a number of instances;
-- processes in the list of the module's relay;
+- kretprobe events in tracefs. BCC defines one for each function, named
+  ``r_FUNCTION_bcc_PID``, because only such an event can ask for a number of instances;
+- processes in the list of the module's relay (`tracer.attach.relay`);
 - the spool (`tracer.clients.spool`).
 
-Nothing of a living recorder is touched: an event's name says whose it is (and the kernel
-refuses to remove one that is in use), a spool is locked by the living.
+Nothing of a living recorder is removed: an event's name contains its recorder's process id
+(and the kernel refuses to remove an event in use), and a living recorder locks its spool.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EVENT = re.compile(rf"^[pr]\d*:(kprobes/[pr]_(?:{_FUNCTIONS})_bcc_(\d+)) ", re.
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Kprobe events by name, processes in the relay's list, directories of spools."""
+    """Names of kprobe events, ids of processes in the relay's list, directories of spools."""
 
     events: list[str] = field(default_factory=list)
     relayed: set[int] = field(default_factory=set)
@@ -48,7 +48,10 @@ class Leftovers:
 
 
 def find(tracefs: Path | None) -> Leftovers:
-    """What dead recorders have left, as far as the caller may see it; ``tracefs``: if mounted."""
+    """What dead recorders have left, as far as the caller may see it.
+
+    ``tracefs`` is where that is mounted; with None no events are looked for.
+    """
     listed = relay.listed()
     dead, marked = list(spool.abandoned()), set[int]()
     for path in dead:
@@ -59,7 +62,7 @@ def find(tracefs: Path | None) -> Leftovers:
 
 
 def sweep(tracefs: Path | None) -> None:
-    """Clear away what :func:`find` tells. What cannot be, stays: no recording fails for it."""
+    """Remove what :func:`find` finds. What cannot be removed stays, without an error."""
     if tracefs is not None:
         for name in _events(tracefs):
             with suppress(OSError):
@@ -73,7 +76,8 @@ def sweep(tracefs: Path | None) -> None:
 
 
 def _remove_event(tracefs: Path, name: str) -> None:
-    # Not open(): for "a" it seeks to the end, which tracefs refuses, and "w" would remove all.
+    # Python's open() does not do: mode "a" seeks to the end, which tracefs refuses, and
+    # mode "w" truncates the file, which would remove all events.
     fd = os.open(tracefs / "kprobe_events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         os.write(fd, f"-:{name}\n".encode())
@@ -82,7 +86,7 @@ def _remove_event(tracefs: Path, name: str) -> None:
 
 
 def _events(tracefs: Path | None) -> list[str]:
-    """The events of processes that have ended, on functions that we probe."""
+    """BCC's events on functions that this tracer probes, if their process has ended."""
     try:
         text = (tracefs / "kprobe_events").read_text() if tracefs else ""
     except OSError:

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The attach plan: for each point the cheapest site that measures it whole."""
+"""The attach plan: the site at which each point is observed.
+
+A point is a logical place, such as "copy of a socket option's value"; its site is how this
+kernel lets it be observed, such as a tracepoint. The plan takes the cheapest site that
+measures the whole duration of the point.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +30,10 @@ from tracer.errors import TracerError
 class Offer:
     """What a kernel offers to probes, as :func:`tracer.attach.doctor.offer` finds it.
 
-    ``functions`` are those that ftrace can hook, ``btf_functions`` those that
-    fentry can name; ``fentry`` is the reason why fentry is refused (``""``: it is
-    not); ``module`` whether msgchan's tracepoints are there; ``breakpoint``
-    whether the processor has hardware execution breakpoints.
+    ``functions`` are the functions that ftrace can hook, ``btf_functions`` those that
+    the kernel's BTF names, which fentry requires. ``fentry`` is the reason why this kernel
+    refuses fentry, or ``""`` if it does not. ``module``: msgchan is loaded, with its
+    tracepoints. ``breakpoint``: hardware execution breakpoints can be used.
     """
 
     functions: frozenset[str]
@@ -40,7 +45,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class Site:
-    """Where one point is observed. ``target`` is the kernel's name for the place."""
+    """The site of one point.
+
+    ``site`` is a kind from `tracer.attach.sites`, ``target`` the kernel's name of the function
+    or tracepoint, ``reason`` why this site was chosen. ``point`` is ``""`` if the probe there
+    writes no records.
+    """
 
     point: str
     site: str
@@ -50,7 +60,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """The sites of one recording, in the order in which they are attached."""
+    """The sites of one recording.
+
+    ``copy`` is the kind of site for the copy of a socket option's value, ``module`` whether
+    msgchan's tracepoints are used, and ``functions`` the kind of site of each function.
+    """
 
     sites: tuple[Site, ...]
     copy: str
@@ -59,7 +73,7 @@ class Plan:
 
     @property
     def full(self) -> bool:
-        """Whether every point of a msgchan exchange is observed."""
+        """Whether every point of an exchange with msgchan is observed."""
         return self.module and all(site.site != ABSENT for site in self.sites if site.point)
 
     def as_rows(self) -> list[dict[str, str]]:
@@ -140,8 +154,9 @@ def _module_sites(offer: Offer) -> list[Site]:
 def _copy_site(offer: Offer, copy: str) -> Site:
     target = {RELAY: "msgchan:copy_to_user", BREAKPOINT: "_copy_to_user"}
     if copy == "auto":
-        # The module's handlers report their own copies, begin and end. The relay sees
-        # every handler's but taxes every copy of the machine; the breakpoint sees no end.
+        # The module's tracepoints report begin and end of its own handlers' copies. The relay
+        # reports those of all handlers, but every copy on the machine gets slower by it, so it is
+        # never chosen here. The breakpoint does not see the end of a copy.
         copy = MODULE_TRACEPOINT if offer.module else BREAKPOINT if offer.breakpoint else ABSENT
     if copy in (MODULE_TRACEPOINT, RELAY) and not offer.module:
         raise TracerError(

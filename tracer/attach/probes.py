@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The probes themselves: compile, attach, read back. The only import of ``bcc``."""
+"""Compiles and attaches the probes, tells them whom to trace, and reads their maps."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from tracer.errors import TracerError
 from tracer.event import POINTS, NotUnderstood
 from tracer.processes import users
 
-#: Instances of a kretprobe on a call that never blocks: one per CPU would do
-#: without preemption. The kernel's limit is 4096 (KRETPROBE_MAXACTIVE_MAX).
+#: A kretprobe needs one instance for each call in progress. For a function that never sleeps
+#: one per CPU would do if calls were not preempted; 64 allow for that. The kernel's limit is
+#: 4096 (KRETPROBE_MAXACTIVE_MAX).
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 _TRACED_FRESH = 2
@@ -38,10 +39,11 @@ _TRACED_FRESH = 2
 
 @dataclass(frozen=True)
 class Account:
-    """What one point gave to the ring, and what it could not give.
+    """One point's counts, summed over the CPUs (``struct account`` in bpf/maps.c).
 
-    ``time_sum`` is the sum of ``start_ns + end_ns`` of the emitted records
-    modulo 2**64; ``missed`` counts returns that never came.
+    ``emitted`` records were written to the ring; ``lost`` ones found no room there.
+    ``time_sum`` is the sum of ``start_ns + end_ns`` of the emitted records modulo 2**64.
+    ``missed`` counts what the probe could not observe, such as calls whose return it missed.
     """
 
     emitted: int
@@ -50,7 +52,7 @@ class Account:
     missed: int
 
     def since(self, before: Account) -> Account:
-        """What was added after ``before``."""
+        """The difference to an earlier reading."""
         return Account(
             self.emitted - before.emitted,
             self.lost - before.lost,
@@ -133,10 +135,10 @@ class Probes:
             ) from error
 
     def trace(self, tgid: int, *, fresh: bool = True) -> None:
-        """Trace every thread of the process ``tgid``, and what it starts from now on.
+        """Trace every thread of the process ``tgid``, and all that they start from now on.
 
-        ``fresh`` says that a thread may be in the middle of a call. Raises
-        ``ProcessLookupError`` when there is no such process.
+        With ``fresh`` a thread may be inside a call at this moment; its return is then not
+        counted as missed. Raises ``ProcessLookupError`` when there is no such process.
         """
         seen: set[int] = set()
         while True:
@@ -158,8 +160,9 @@ class Probes:
         key = threads.Key(tid)
         known = threads.get(key)
         if known is not None and known.traced and known.tgid == tgid:
-            return  # followed in the kernel since a traced thread started it
-        # First the breakpoint: whatever a thread in the map starts has inherited it.
+            return  # the fork probe has entered it already
+        # Set the breakpoint before the thread is in the map. From then on the fork probe enters
+        # the threads that it starts, and those must have inherited the breakpoint.
         if self.plan.copy == BREAKPOINT:
             self._attach_breakpoint(tid)
         leaf = threads.Leaf()
@@ -168,10 +171,11 @@ class Probes:
         threads[key] = leaf
 
     def ran_as(self, tgid: int, uid: int) -> bool:
-        """Whether the process is or was traced, and had this (file system) user meanwhile.
+        """Whether the process is or was traced, and had this user id meanwhile.
 
-        The kernel notes a process's user when it starts, executes and ends; one that
-        changed it since is asked.
+        The probes note a process's file system user id when it starts, calls exec and ends. A
+        running process may have changed its user since, so if need be its ids are looked up
+        in ``/proc``.
         """
         if (tgid, uid) in self._ran_as or self._noted(tgid, uid):
             return True
@@ -181,7 +185,7 @@ class Probes:
         return (tgid, uid) in self._ran_as or self._noted(tgid, uid)
 
     def users(self) -> set[int]:
-        """The users that traced processes had."""
+        """The user ids that traced processes had, as far as they were noted."""
         noted = {int(key.value) & 0xFFFFFFFF for key in self._bpf["users"]}
         return noted | {uid for _tgid, uid in self._ran_as}
 
@@ -193,14 +197,14 @@ class Probes:
         self._ran_as |= {(tgid, uid) for uid in users(tgid)}
 
     def trace_port(self, netns: int, proto: int, portid: int, tgid: int) -> None:
-        """Trace what is sent to a netlink socket that was bound before we attached."""
+        """Trace messages to a netlink socket that process ``tgid`` bound before it was traced."""
         ports = self._bpf["ports"]
         ports[ports.Key(_port_key(netns, proto, portid))] = ports.Leaf(tgid)
 
     def _attach_breakpoint(self, tid: int) -> None:
-        """One event for the thread and for all that it starts from now on, on whatever CPU.
+        """Set a breakpoint for a thread and all that it starts from now on, on every CPU.
 
-        A thread that has ended needs none.
+        Does nothing if the thread has ended.
         """
         attr = bcc.Perf.perf_event_attr()
         attr.type, attr.size = _PERF_TYPE_BREAKPOINT, ctypes.sizeof(attr)
@@ -225,7 +229,7 @@ class Probes:
         )
 
     def accounts(self) -> dict[str, Account]:
-        """The kernel side's own count of every point, by name (``task`` included)."""
+        """The counts of every point, by name; ``task`` are the task records."""
         table = self._bpf["accounts"]
         result = {}
         for code, name in enumerate(POINTS):
@@ -239,7 +243,7 @@ class Probes:
         return result
 
     def witnesses(self) -> dict[str, dict[str, int]]:
-        """Counts at the module's tracepoints by channel: foreign, replies, foreign_replies."""
+        """Counts at the module's tracepoints by channel (``struct witness`` in bpf/maps.c)."""
         table = self._bpf["witnesses"]
         result = {}
         for code, name in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
@@ -251,7 +255,7 @@ class Probes:
         return result
 
     def recursion_misses(self) -> int:
-        """Runs that the kernel skipped because the program was already running on the CPU."""
+        """How many probe runs the kernel skipped since the same program ran on that CPU already."""
         total = 0
         for function in self._bpf.funcs.values():
             for line in _fdinfo(function.fd):
@@ -260,7 +264,7 @@ class Probes:
         return total
 
     def kprobe_misses(self) -> int:
-        """Misses of event-based kprobes of this process (``kprobe_profile`` in tracefs)."""
+        """How often this process's kprobe events missed a hit (``kprobe_profile`` in tracefs)."""
         directory = doctor.tracefs()
         if directory is None:
             return 0
@@ -272,11 +276,12 @@ class Probes:
         return total
 
     def stop_tracing(self) -> Stopped:
-        """Trace nobody any more; tells who was still there, and inside which calls."""
+        """Stop tracing every thread; returns those that still ran, and their open calls."""
         running: set[int] = set()
         calls: list[OpenCall] = []
-        # Looked up and deleted at once, so that a call is either told here or recorded. A
-        # thread that forked meanwhile has entered its child behind us: look again.
+        # An entry is looked up and deleted in one step, so that each call is either returned here
+        # or recorded, never both. A thread that forks meanwhile enters its child in a part of
+        # the map that was visited already, so look again until nothing is found.
         while found := [thread for thread in self._take_threads() if thread.traced]:
             running.update(thread.tid for thread in found)
             for tgid in {int(thread.tgid) for thread in found}:
@@ -292,14 +297,14 @@ class Probes:
         return [thread for _key, thread in self._bpf["threads"].items_lookup_and_delete_batch()]
 
     def endings(self) -> dict[int, Ending]:
-        """How the last traced threads ended that did, by thread id; at most MAX_THREADS."""
+        """How traced threads ended, by thread id; of more than MAX_THREADS the latest ones."""
         return {
             key.value: Ending(leaf.ended_ns, leaf.signal)
             for key, leaf in self._bpf["endings"].items()
         }
 
     def forget(self) -> None:
-        """Be ready for another recording: drop what the ring still holds."""
+        """Stop tracing, and drop what the maps and the ring hold, before another recording."""
         self.stop_tracing()
         self._remove_breakpoints()
         self._bpf["endings"].clear()
@@ -322,12 +327,15 @@ class Probes:
 
 
 def _port_key(netns: int, proto: int, portid: int) -> int:
-    """``port_key()`` of bpf/filter.c."""
+    """The same as ``port_key()`` in bpf/filter.c."""
     return (netns << 37 | (proto & 31) << 32 | portid) % 2**64
 
 
 def _maxactive(function: Function) -> int:
-    """Instances for a kretprobe: a waiting call holds one for as long as it waits."""
+    """How many instances a kretprobe needs: each call holds one until it returns.
+
+    A function that sleeps gets two for every thread that there is now, at least 512.
+    """
     if not function.blocks:
         return _MAXACTIVE
     threads = sum(len(_listdir(f"/proc/{pid}/task")) for pid in _listdir("/proc") if pid.isdigit())

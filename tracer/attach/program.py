@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The program that BCC compiles: the text of ``bpf/``, and the macros that it expects."""
+"""The BPF program that BCC compiles: the text of ``bpf/``, and the macros that it expects."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whom the module's relay of ``_copy_to_user`` reports: the parameter ``relay_tgid`` of msgchan.
+"""The list of processes whose copies the module's relay reports: its parameter ``relay_tgid``.
 
-One short list serves all recorders of the machine, so each change is made under a lock,
-and drops the processes that have ended: no living recorder lacks them.
+All recorders of the machine share this list of at most 16 processes. So each change is made
+under a lock, and also removes the processes that have ended.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ FILTER = Path("/sys/module/msgchan/parameters/relay_tgid")
 
 
 def enlist(tgid: int) -> None:
-    """Have the copies of a process and its descendants reported.
+    """Add a process: the relay then reports its copies and those of its descendants.
 
-    Raises :class:`TracerError` when the list is full.
+    Raises :class:`TracerError` when the list is full or msgchan is not loaded.
     """
     _change(lambda listed: listed | {tgid})
 
 
 def dismiss(tgids: set[int]) -> None:
-    """Report processes no more, but for those that another living recorder wants."""
+    """Remove processes from the list, except those that another living recorder has added.
+
+    Raises :class:`TracerError` when msgchan is not loaded.
+    """
     others = [path for path in spool.in_use() if spool.recorder(path) != os.getpid()]
     wanted = set[int]().union(*(spool.relayed(path) for path in others))
     _change(lambda listed: listed - (tgids - wanted))
 
 
 def listed() -> set[int]:
-    """The processes in the list; none without the module."""
+    """The ids of the processes in the list; empty if msgchan is not loaded."""
     try:
         return _parsed(FILTER.read_text())
     except OSError:
@@ -57,7 +60,7 @@ def _change(change: Callable[[set[int]], set[int]]) -> None:
 
 
 def running(tgid: int) -> bool:
-    """Whether there is such a process."""
+    """Whether a process with this id exists."""
     return Path(f"/proc/{tgid}").exists()
 
 

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The BPF ring buffer, read through its memory map without a call per record.
 
-Layout (kernel/bpf/ringbuf.c): one page with the consumer's position, writable;
-one page with the producer's position; the data, mapped twice in a row so that a
-record that wraps lies contiguous. A record is a header of two 32-bit words
-(length with a busy and a discard bit; page offset) and the payload, 8-byte
-aligned. All of ours are one size, so that a block is a strided numpy view.
+The layout (kernel/bpf/ringbuf.c) is: one writable page with the consumer's position;
+one page with the producer's position; then the data, mapped twice in a row, so that a
+record that wraps around the end is contiguous in memory. A record is a header of two
+32-bit words (the length, which holds a busy and a discard bit; a page offset) and
+the payload, 8-byte aligned. Our records are all of one size, so numpy can view a block
+of them as a strided array.
 
-The kernel writes on other CPUs meanwhile. It marks a record busy before it moves
-the producer's position past it (``smp_store_release``), and takes the mark off
-(``xchg``) after the payload was written. So a reader looks at the producer's
-position, then at the headers below it, then at the payloads of those that were
-not busy, in that order: above the position lie headers of an earlier round, and a
-payload that is read before its header may be half written although the header,
-read later, says that it is whole. Each of the three is a numpy call of its own
-here, because within one copy the order is not defined. numpy has no barriers;
-x86 does without, since its processors keep loads in the order of the program, and
-a store behind the loads before it. Another architecture would need barriers: the
-recorder, like the lab, is for amd64.
+Other CPUs may write records while this code reads. The kernel marks a record busy before
+it moves the producer's position past it (``smp_store_release``), and removes the mark
+(``xchg``) after the payload was written. So the reader must read in this order:
+
+1. the producer's position (beyond it lie old headers, of an earlier round);
+2. the headers up to that position;
+3. the payloads of the records that were not busy.
+
+If a payload were read before its header, it could be half written although the header,
+read later, says that it is whole. Each step is a numpy call of its own, because the order
+of reads within one copy is not defined. numpy has no memory barriers. On x86 none are
+needed: its processors keep loads in program order, and a store after the loads before it.
+Another architecture would need barriers; the recorder, like the lab, is for amd64.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _RECORD = np.dtype([("length", "<u4"), ("pgoff", "<u4"), ("event", EVENT_DTYPE)]
 
 
 def _describe(length: int) -> str:
-    """A record that is none of ours; ``length`` is the first word of its header."""
+    """Describe a record of unexpected size; ``length`` is the first word of its header."""
     size = length & ~_DISCARD
     if length & _DISCARD:
         return f"a discarded record of {size} bytes: our probes never discard one"
@@ -88,7 +91,7 @@ class Ring:
             length = int(lengths[ours])
             if length & _BUSY:
                 break
-            # Its length says where the next one begins, whatever it is.
+            # A record of another size: leave it out. Its length says where the next one begins.
             self.odd.add(1, _describe(length))
             room = _HEADER + ((length & ~_DISCARD) + 7) // 8 * 8
             position = min(position + room, produced)
@@ -96,13 +99,13 @@ class Ring:
         return np.concatenate(blocks)
 
     def _lengths(self, position: int, count: int) -> npt.NDArray[np.uint32]:
-        """The first words of ``count`` headers, as far apart as our records are."""
+        """The length words of ``count`` records, if all of them have our size."""
         start = mmap.PAGESIZE + position % self.size
         stride = (_RECORD.itemsize,)
         return np.ndarray((count,), "<u4", self._data_map, start, stride).copy()
 
     def _events(self, position: int, count: int) -> npt.NDArray[np.void]:
-        """The payloads of ``count`` finished records. A copy: no view outlives the call."""
+        """A copy of the payloads of ``count`` finished records."""
         start = position % self.size
         records = self._data[start : start + count * _RECORD.itemsize].view(_RECORD)
         return records["event"].copy()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can be observed, and where: the table behind the attach plan."""
+"""The kernel functions, tracepoints and fields that the probes use: input of the attach plan."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The sorts of site; docs/design.md says which point has which.
+#: The kinds of site. docs/design.md lists which kinds each point may be observed by.
 FENTRY, KPROBE, RAW_TRACEPOINT, MODULE_TRACEPOINT, RELAY, BREAKPOINT, ABSENT = (
     "fentry",
     "kprobe",
@@ -19,12 +19,13 @@ FENTRY, KPROBE, RAW_TRACEPOINT, MODULE_TRACEPOINT, RELAY, BREAKPOINT, ABSENT = (
 
 @dataclass(frozen=True)
 class Function:
-    """A kernel function that a probe sits on.
+    """A kernel function that is probed.
 
-    ``point`` is the logical point it serves (``""``: only the filter needs it);
-    ``returns`` whether its return is probed as well; ``blocks`` whether a call
-    may sleep for long, so that a kretprobe needs an instance per waiting thread;
-    ``needed`` whether recording makes no sense without it.
+    ``point`` is the point of the records it writes; it is ``""`` for functions that write
+    none and only tell the filter what is traced, such as ``netlink_insert``. ``returns``:
+    the return is probed as well as the entry. ``blocks``: a call may sleep for long, so a
+    kretprobe needs one instance for each waiting thread. ``needed``: without this function
+    no recording is made.
     """
 
     name: str
@@ -62,8 +63,9 @@ FUNCTIONS = (
     Function("skb_copy_datagram_iter", "skb_copy_datagram_iter", needed=True),
 )
 
-#: Tracepoints that follow threads, and those of the module.
+#: Kernel tracepoints by which the filter follows new and ended threads.
 TASK_TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit")
+#: Tracepoints of msgchan (kmod/msgchan_trace.h), but for the relay's.
 MODULE_TRACEPOINTS = (
     "request_received",
     "handler_done",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a process stands among netlink sockets, from ``/proc``: its namespace, its ports."""
+"""A process's network namespace and bound netlink sockets, read from ``/proc``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def netns_of(pid: int | str = "self") -> int:
 def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int, int]]:
     """(network namespace, protocol, port id) of every netlink socket that process ``pid`` holds.
 
-    Sockets of another network namespace than the process's own are not found:
-    ``/proc/PID/net`` shows one namespace.
+    Only sockets of the namespace that the process is in now are found, because
+    ``/proc/PID/net`` shows that one. A socket that it made before it changed its namespace
+    is missed. Yields nothing if the process has ended or may not be looked at.
     """
     inodes = set(_socket_inodes(pid))
     try:
