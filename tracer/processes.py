@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``/proc`` says of processes: which run, whose they are, and who started them."""
+"""Facts about processes from ``/proc``: whether they run, their users, their descendants."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def running(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended (a zombie has)."""
+    """Whether the process exists and has not ended; a zombie counts as ended."""
     return _parent(pid) is not None
 
 
 def users(pid: int) -> set[int]:
-    """The user ids of a process: real, effective, saved, of its files; none when it is gone."""
+    """The real, effective, saved and file system user id of a process; empty if it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(errors="replace")
     except OSError:
@@ -25,8 +25,8 @@ def users(pid: int) -> set[int]:
 def descendants(pid: int) -> set[int]:
     """The running processes whose parent is ``pid``, or a descendant of it.
 
-    The calling process and its own children are left out: whoever records does not
-    mean the recorder.
+    The calling process and its descendants are left out: when a shell is recorded, the
+    recorder itself may be its child, and is not meant.
     """
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ring records -> the tables of a recording.
+"""Turns records of the ring into the tables ``events`` and ``tasks`` of a recording.
 
-Kernel addresses end here: an sk_buff or sock address becomes a small number
-that is the same for the whole recording.
+Kernel addresses go no further than this: each address of an sk_buff or a sock is
+replaced by a small number (id), the same one in the whole recording.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _membership(names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     return table
 
 
-#: Columns that a recording has just as the ring has them.
+#: Columns of a recording that are copied from the ring's records unchanged.
 _DIRECT = set(EVENT_DTYPE.names or ()) - {"point"}
 _IS_NETLINK = _membership(NETLINK)
 _IS_SOCKOPT = _membership(SOCKOPT)
@@ -41,7 +41,7 @@ _IS_MODULE = _membership(MODULE)
 
 
 class AddressIds:
-    """Small numbers for 64-bit keys, in the order of first sight; -1 for key 0."""
+    """Numbers 64-bit keys 0, 1, 2, … in the order in which they first appear; key 0 gets -1."""
 
     def __init__(self) -> None:
         self._known = np.empty(0, np.uint64)
@@ -90,7 +90,7 @@ class Decoder:
         return self._events(records[~is_task]), _tasks(records[is_task])
 
     def _understood(self, records: Records) -> Records:
-        """Without the records of an unknown kind or point, which are counted."""
+        """Remove the records of an unknown kind or point, and count them in ``odd``."""
         kind, point = records["kind"], records["point"]
         named = np.where(kind == KIND_TASK, point == 0, (point > 0) & (point < len(POINTS)))
         odd = np.flatnonzero((kind == 0) | (kind > KIND_TASK) | ~named)
@@ -127,9 +127,11 @@ class Decoder:
         netlink: npt.NDArray[np.bool_],
         sockopt: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.int32]:
-        """A netlink socket is its namespace, protocol and port id; another its address.
+        """The ids of the sockets.
 
-        Keys of the two sorts cannot meet: kernel addresses have bit 63 set.
+        A netlink socket is identified by its namespace, protocol and port id, any other socket
+        by its address. The two kinds of key are never equal, because kernel addresses have
+        bit 63 set.
         """
         namespace = self._namespaces(records["netns"].astype(np.uint64)).astype(np.uint64)
         named = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where and on what a recording was made: the part of ``meta.json`` that names the machine."""
+"""The part of ``meta.json`` that describes the machine on which a recording is made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ DETERMINISTIC = "TRACER_DETERMINISTIC"
 
 
 def describe() -> dict[str, Any]:
-    """host, boot_id, kernel, machine, tracer, started, clock and module of ``meta.json``."""
+    """The keys of ``meta.json`` that describe the machine.
+
+    They are host, boot_id, kernel, machine, cpus, netns, tracer (version), started, clock and
+    module.
+    """
     return {
         "host": platform.node(),
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
@@ -44,7 +48,7 @@ def deterministic() -> bool:
 
 
 def module() -> dict[str, Any] | None:
-    """srcversion, build id and parameters of the loaded msgchan, None without it."""
+    """srcversion, build_id and parameters of msgchan; None if it is not loaded."""
     if not _MODULE.is_dir():
         return None
     return {
@@ -64,7 +68,7 @@ def _read(path: Path) -> str:
 
 
 def _build_id(path: Path) -> str:
-    """The description of an ELF note: after three words and the name "GNU\\0"."""
+    """The build id in an ELF note: it follows three 32-bit words and the name "GNU\\0"."""
     try:
         return path.read_bytes()[16:].hex()
     except OSError:

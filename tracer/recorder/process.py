@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The traced command: started held, released when the probes stand, watched to its end."""
+"""The processes that are recorded: a running one, or a command that the recorder starts.
+
+A command is forked first and executed later, when the probes are attached and the child's
+process id is traced, so that its first system call is recorded too.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from tracer.errors import TracerError
 
 
 class Watched:
-    """A process that is watched by its pidfd.
+    """A process whose end is waited for and which is sent signals by its pidfd.
 
     Raises :class:`TracerError` when there is no such process.
     """
@@ -31,7 +35,10 @@ class Watched:
             ) from error
 
     def ended(self, timeout: float | None) -> bool:
-        """Wait up to ``timeout`` seconds (None: for ever) for the end; whether it came."""
+        """Wait for the process's end, ``timeout`` seconds at most (None: for ever).
+
+        Returns whether it has ended.
+        """
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(None if timeout is None else max(0, round(timeout * 1000))))
@@ -49,10 +56,11 @@ class Watched:
 
 
 class Command(Watched):
-    """A child that waits before it executes ``argv`` until :meth:`release`.
+    """A forked child that executes ``argv`` when :meth:`release` is called.
 
-    ``environment`` is added to the child's. The command is looked up in PATH;
-    when it cannot be executed, :meth:`release` raises :class:`TracerError`.
+    Until then it waits on a pipe, the gate. ``environment`` is added to this process's own.
+    The command is looked up in PATH; when it cannot be executed, :meth:`release` raises
+    :class:`TracerError`.
     """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -86,7 +94,7 @@ class Command(Watched):
             raise _cannot_run(self.argv[0], int(code))
 
     def end(self, seconds: float = 10.0) -> None:
-        """End the child in whatever state it is: SIGTERM, after ``seconds`` SIGKILL."""
+        """End the child, released or not: with SIGTERM, and with SIGKILL after ``seconds``."""
         if self._held:
             self.abandon()
             return
@@ -98,7 +106,10 @@ class Command(Watched):
         self.status()
 
     def status(self) -> int:
-        """Wait for the end; the exit status as a shell reports it (128 + signal number)."""
+        """Wait for the end; returns the exit status.
+
+        A child that was killed by a signal has the status 128 + signal number, as in a shell.
+        """
         if self._status is None:
             _pid, status = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
@@ -106,7 +117,7 @@ class Command(Watched):
         return self._status
 
     def abandon(self) -> None:
-        """End a child that was never released."""
+        """End a child that was not released: closing the gate lets it exit."""
         self._held = False
         os.close(self._gate)
         os.close(self._failed)
@@ -114,22 +125,24 @@ class Command(Watched):
 
 
 def require_executable(name: str) -> None:
-    """Raise the :class:`TracerError` that :meth:`Command.release` would, but beforehand.
+    """Raise the :class:`TracerError` that :meth:`Command.release` would raise, but beforehand.
 
-    An interpreter that is missing, or a format that the kernel does not know, only the
-    execution itself tells.
+    This spares the seconds of attaching the probes for a mistyped name. It does not notice
+    everything: a script's missing interpreter or an unknown binary format shows only when
+    the command is executed.
     """
     found = [name] if os.path.dirname(name) else [os.path.join(d, name) for d in os.get_exec_path()]
     codes = [_refusal(path) for path in found]
     if 0 in codes:
         return
-    # As execvp(3): any other reason tells more than that it is not in one of the directories.
+    # As execvp(3) does: when one directory has the file but it may not be executed (EACCES),
+    # report that instead of "no such file", which is true of the other directories.
     told = [code for code in codes if code not in (errno.ENOENT, errno.ENOTDIR)]
     raise _cannot_run(name, told[0] if told else codes[-1])
 
 
 def _refusal(path: str) -> int:
-    """Why a file cannot be executed, as errno; 0 when nothing speaks against it."""
+    """The errno for which a file cannot be executed, 0 if no reason is known."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -151,7 +164,11 @@ def _hold_and_execute(
     failed: int,
     parents: tuple[int, int],
 ) -> None:
-    """In the child: wait for the gate, execute, or report errno. Never returns."""
+    """In the child: wait until the gate is written to, then execute the command.
+
+    If the gate is closed instead, the child exits. A failed exec writes its errno to
+    ``failed``. Never returns.
+    """
     try:
         for fd in parents:
             os.close(fd)

@@ -20,17 +20,18 @@ from tracer.recorder.session import Options, Session
 from tracer.recorder.traced import Traced
 from tracer.run import load
 
-#: Seconds between two looks at the ring. On the deterministic clock the ring is
-#: drained afterwards, or when it is half full: a drain would stretch the run.
+#: Seconds between two drains of the ring. On the deterministic clock, which counts the
+#: drain's instructions too, the ring is drained only when it is half full and at the end.
 DRAIN_SECONDS = 0.05
 #: How long a command that was asked to end may take.
 END_SECONDS = 10.0
 
 
 class _Stop:
-    """Set by SIGINT and SIGTERM while a recording runs, so that it ends cleanly.
+    """Handler of SIGINT and SIGTERM, which notes them so that the recording ends cleanly.
 
-    ``at_ns`` is when the recording was told to end (CLOCK_MONOTONIC).
+    ``number`` is the last signal. ``at_ns`` (CLOCK_MONOTONIC) is when the recording was told to
+    end, by a signal or because its duration is over.
     """
 
     def __init__(self) -> None:
@@ -66,10 +67,10 @@ def record_command(
 
     Returns the command's exit status as a shell reports it. ``duration`` (seconds)
     ends the recording early, and the command with it (SIGTERM); SIGINT and SIGTERM
-    do the same. ``ready`` is called when the probes stand, before the command starts.
-    ``probes`` are attached ones to use, instead of attaching anew for this recording.
-    Raises :class:`TracerError` when recording fails; a command that runs already is not ended
-    for that, but waited for, and what was recorded until then is kept.
+    do the same. ``ready`` is called when the probes are attached, before the command starts.
+    With ``probes``, those are used and stay attached; otherwise new ones are attached for this
+    recording. Raises :class:`TracerError` when recording fails. If the command is running
+    then, it is not killed but waited for, and what was recorded until then is kept.
     """
     require_executable(argv[0])
     session = Session(path, argv, options or Options(), probes)
@@ -108,7 +109,9 @@ def record_process(
 ) -> None:
     """Record the running process ``pid`` until it ends, ``duration`` is over or a signal comes.
 
-    Its descendants are recorded as well, those that it has already and those to come.
+    Its descendants are recorded too, those that exist now and those started later. The other
+    arguments are those of :func:`record_command`. Raises :class:`TracerError` when there is no
+    such process or recording fails.
     """
     watched = Watched(pid)
     session = Session(path, ["-p", str(pid)], options or Options(), probes)
@@ -141,8 +144,9 @@ def capture(
     """Record the calling process while the block runs.
 
     ``with tracer.capture("runs/one") as run: …`` and then ``run.exchanges``. The
-    clients of ``tracer.clients`` log their sends if they are opened inside the
-    block. A thread drains the ring meanwhile.
+    clients of ``tracer.clients`` log their sends if they are opened inside the block. The
+    ring is drained by a thread of this process. Raises :class:`TracerError` when recording
+    fails.
     """
     handle = Traced(Path(path))
     session = Session(handle.path, ["<python>"], options or Options(), probes)
@@ -173,7 +177,10 @@ def _drain_live(session: Session, over: threading.Event) -> None:
 
 
 def _drain_until(session: Session, watched: Watched, duration: float | None, stop: _Stop) -> bool:
-    """Drain until the process ends (True), the duration is over or a signal came (False)."""
+    """Drain until the process ends, the duration is over or a signal comes.
+
+    Returns whether the process has ended.
+    """
     deadline = None if duration is None else time.monotonic() + duration
     while stop.number is None:
         left = None if deadline is None else deadline - time.monotonic()
@@ -189,7 +196,10 @@ def _drain_until(session: Session, watched: Watched, duration: float | None, sto
 
 
 def _end(session: Session, command: Command, number: signal.Signals) -> None:
-    """Ask the command to end, then insist; drain meanwhile."""
+    """End the command, draining meanwhile.
+
+    Sends ``number``, then SIGTERM, then SIGKILL, each after `END_SECONDS` in vain.
+    """
     for attempt in (number, signal.SIGTERM, signal.SIGKILL):
         command.send(attempt)
         deadline = time.monotonic() + END_SECONDS

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One recording in the making: attached probes, the ring drained into the writer, the witnesses."""
+"""A recording while it is being made.
+
+A session attaches the probes, moves what they and the user side's logs deliver to the writer,
+and at the end collects the witnesses: the counts against which the ledger checks the records.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +35,9 @@ from tracer.recorder.decode import Decoder
 from tracer.recording import SCHEMAS, RecordingWriter, sends_table
 from tracer.recording.witnesses import LogCount
 
-#: Seconds between two segments: what a kill may cost.
+#: Seconds between two segments; the records since the last one are lost if we are killed.
 SEGMENT_SECONDS = 1.0
-#: How long a record may take that a CPU had begun when tracing ended.
+#: When tracing has ended, a CPU may still be writing a record: wait at most so many seconds.
 REST_SECONDS = 1.0
 DEFAULT_RING = 16 << 20
 
@@ -64,12 +68,12 @@ def attach(options: Options, plan: Plan | None = None) -> Probes:
 
 
 class Session:
-    """Probes attached and a recording open at ``path``; nothing is traced yet.
+    """A recording in the directory ``path``, with attached probes; nothing is traced yet.
 
-    ``command`` is the command line to note in ``meta.json``. With ``probes`` a
-    caller that records many times lends attached ones (see :func:`attach`), which
-    then stay attached. Raises :class:`TracerError` when the machine cannot trace,
-    or the directory is taken.
+    ``command`` is the command line to note in ``meta.json``. A caller that records many
+    times may pass ``probes`` (see :func:`attach`), which stay attached when the session
+    ends; otherwise the session attaches and detaches its own. Raises
+    :class:`TracerError` when the machine cannot trace, or the directory holds something.
     """
 
     def __init__(
@@ -120,16 +124,20 @@ class Session:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a traced program must find in its environment to log its sends."""
+        """The environment variables by which a traced program knows where to log its sends."""
         return {SPOOL_VARIABLE: str(self._spool.path)}
 
     @property
     def ring_fill(self) -> float:
-        """The share of the ring that waits to be drained, 0 to 1."""
+        """The share of the ring (0 to 1) that holds records not yet drained."""
         return self._probes.ring.pending / self._probes.ring.size
 
     def trace(self, pid: int, *, held: bool = False) -> None:
-        """Trace a process; ``held`` says that it cannot be inside a call (not yet released)."""
+        """Trace a process, its bound netlink sockets, and what it starts from now on.
+
+        ``held``: it is a command that was not released yet, so none of its threads can be inside
+        an observed call.
+        """
         for netns, proto, portid in bound_netlink_sockets(pid):
             self._probes.trace_port(netns, proto, portid, pid)
         if self._plan.copy == RELAY:
@@ -138,10 +146,11 @@ class Session:
         self._traced.append(pid)
 
     def trace_descendants(self, pid: int) -> None:
-        """Trace what process ``pid``, traced already, had started before it was traced.
+        """Trace the processes that ``pid`` had started before it was traced itself.
 
-        What it starts from then on is followed in the kernel: the task records tell whom,
-        and a second breakpoint on one of those would report its copies twice.
+        Processes that it started later are entered by the fork probe, and the task records tell
+        which ones those are. They are left out here: a second breakpoint on such a process
+        would report its copies twice.
         """
         followed, seen = set[int](), {pid}
         while new := descendants(pid) - seen:
@@ -158,7 +167,8 @@ class Session:
         except TracerError:
             if not running(pid):
                 return
-            # The relay's list is short, but whom it lists it reports with all descendants.
+            # The relay's list is full. That does not matter: it reports the descendants of the
+            # processes in the list as well, and ``pid`` is one.
             if self._plan.copy != RELAY:
                 raise
             self._traced.append(pid)
@@ -169,10 +179,11 @@ class Session:
         return self._failure is not None
 
     def drain(self) -> pa.Table:
-        """Move what the ring and the send logs hold to the writer; a segment every second.
+        """Move what the ring and the send logs hold to the writer; every second ends a segment.
 
-        Returns the task records among it. A failure ends the tracing, and nothing else: the
-        traced program goes on, what was recorded stays, and :meth:`finish` raises it.
+        Returns the task records that were among it (the table ``tasks``). A failure, such as a
+        full disk, ends the tracing but does not raise: the traced program must go on, what was
+        recorded until then is kept, and :meth:`finish` raises the error.
         """
         if self._failure is None:
             try:
@@ -194,16 +205,17 @@ class Session:
         return tasks
 
     def _keep(self, sends: np.ndarray[Any, Any]) -> None:
-        # Who goes on when the recording is over may log what is no part of it.
+        # A program that goes on after the recording may log more; leave that out.
         sends = sends[sends["begin_ns"] <= self._stopped_ns]
         self._log.add(sends)
         self._writer.append(sends=sends_table(sends))
 
     def finish(self, *, interrupted_ns: int | None = None) -> dict[str, Any]:
-        """Drain the rest, detach, and close the recording; returns the witnesses noted in it.
+        """Stop tracing, drain the rest, and close the recording; returns its witnesses.
 
-        ``interrupted_ns`` is when the traced program was told to end in the middle of its
-        work (CLOCK_MONOTONIC), None if it was not.
+        ``interrupted_ns`` (CLOCK_MONOTONIC) is when the traced program was told to end in the
+        middle of its work, None if it was not. Raises the error that ended the recording
+        early, if one did.
         """
         stopping = self._probes.witnesses()
         end = self._stop(interrupted_ns)
@@ -234,9 +246,10 @@ class Session:
         return witnesses
 
     def abort(self) -> None:
-        """Stop tracing without closing the recording, after a failure; again is no error.
+        """Stop tracing without closing the recording, after a failure.
 
-        What was drained and not yet written is written, if that is still possible.
+        What was drained and not yet written is written, if that is still possible. Does nothing
+        if the session has ended already.
         """
         if self._released:
             return
@@ -245,7 +258,11 @@ class Session:
             self._writer.flush()
 
     def _stop(self, interrupted_ns: int | None) -> dict[str, Any]:
-        """Stop tracing; what was under way then, for ``meta.json`` (see tracer.frames.slack)."""
+        """Stop tracing; returns what was going on then, for ``meta.json``.
+
+        ``open`` are the calls that had not returned, ``cut`` the ids of the threads whose last
+        call may be missing in the user side's log. See tracer.frames.slack.
+        """
         stopping_ns = time.monotonic_ns()
         stopped = self._probes.stop_tracing()
         self._stopped_ns = time.monotonic_ns()
@@ -263,9 +280,10 @@ class Session:
         }
 
     def _drain_rest(self) -> None:
-        """Drain until the ring is empty: on some CPU a record may be under way still.
+        """Drain until the ring is empty, since a CPU may still be writing a record.
 
-        The logs last: what they say of was recorded by then.
+        The logs are read last. So the records of all calls that they mention are in the
+        recording by then.
         """
         deadline = time.monotonic() + REST_SECONDS
         self.drain()
@@ -276,7 +294,7 @@ class Session:
                 self._keep(entries)
 
     def _not_understood(self) -> NotUnderstood:
-        """Records of another length, and of an unknown kind or point."""
+        """The records that were left out: of another length, or an unknown kind or point."""
         ring, decoder = self._probes.ring.odd, self._decode.odd
         return NotUnderstood(ring.count + decoder.count, ring.first or decoder.first)
 
@@ -298,9 +316,11 @@ class Session:
         }
 
     def _read_module(self) -> Mapping[str, Any] | None:
-        """The module's counters between two readings of the probes' own counts.
+        """The module's counters, between two readings of the probes' counts at its tracepoints.
 
-        Foreign traffic may go on meanwhile: the two readings bound it.
+        Processes that are not traced may use the module while the counters are read. The
+        probes count such requests; the readings before (``early``) and after (``late``) bound
+        how many of them the counters contain. None if the plan does not watch the module.
         """
         if not self._plan.module:
             return None
@@ -315,9 +335,10 @@ class Session:
 
 
 def _refused(odd: Mapping[tuple[int, str], str], users: set[int]) -> dict[str, dict[str, Any]]:
-    """Files of the spool that were not taken for logs: how many, and the first.
+    """The files of the spool that were not taken for logs: how many, and the first one.
 
-    By whose they are: a user's with a traced process (``ours``), or a stranger's.
+    They are counted apart: files of users that traced processes ran as (``ours``), which may be
+    damaged logs, and files of other users (``strangers``).
     """
     by_owner: dict[str, list[str]] = {"ours": [], "strangers": []}
     for (uid, name), why in odd.items():
@@ -331,7 +352,10 @@ def _refused(odd: Mapping[tuple[int, str], str], users: set[int]) -> dict[str, d
 def _changed(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> dict[str, Mapping[str, Any] | None]:
-    """Both readings of the module, without the ports of which it counted nothing between them."""
+    """The module's counters before and after, without the ports whose counts are the same in both.
+
+    So a recording does not grow with the number of other programs that used the module before.
+    """
     if before is None or after is None:
         return {"before": before, "after": after}
     old, new = before["ports"], after["ports"]

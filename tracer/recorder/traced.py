@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a block that is being recorded is called: a run that is there once the block has ended."""
+"""What ``with tracer.capture(...) as run:`` binds to ``run``: a run that exists after the block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Traced:
-    """A traced block. After it, everything that :class:`tracer.run.Run` has is here too."""
+    """A block that is being recorded. After the block it acts as its :class:`tracer.run.Run`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class Traced:
         return self._run
 
     def finished(self, run: Run) -> None:
-        """Give it the recording."""
+        """Called by ``capture`` when the block has ended and its recording is loaded."""
         self._run = run
 
     def __getattr__(self, name: str) -> Any:
