@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The only place that knows what a recording looks like on disk.
+"""The format of a recording on disk, which no other package knows.
 
 A recording is a directory::
 
     meta.json           what was recorded, how, and whether it ended cleanly
     events/*.parquet    one row per kernel observation
     sends/*.parquet     one row per entry of the user side's log
-    tasks/*.parquet     one row per task seen
+    tasks/*.parquet     one row for each time that a thread's name was read
 
-While recording, rows go to numbered segments (``000000.parquet``, ...), each
-written under a temporary name, synced and renamed, so a kill costs the open
-segment only. A clean end merges the segments of a kind into one file named
-after the range it replaces (``000000-000041.parquet``); should the machine
-stop between that rename and the removal of the segments, the reader ignores
-the segments inside the range.
+While recording, rows go to numbered segments (``000000.parquet``, ...). Each is
+written under a temporary name, synced and renamed, so that a kill loses only the rows
+since the last segment. At a clean end the segments of a kind are merged into one file,
+which is named after the range of segments it replaces (``000000-000041.parquet``). If
+the machine stops after that file was renamed and before all segments are removed, the
+reader ignores the segments inside the range.
 """
 
 from __future__ import annotations

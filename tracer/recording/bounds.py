@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much a recording may ask of whoever opens it, settled before anything is decoded.
+"""Limits on the sizes in a recording, checked before its files are decoded.
 
-A few bytes of Parquet can stand for billions of rows, and of JSON for deep nests. What a
-recorder writes is far below these bounds: some 8 bytes a row, some kilobytes of meta.json.
+A few bytes of Parquet can stand for billions of rows, and a few kilobytes of JSON for
+thousands of nested objects. What our recorder writes is far below these limits: some 8 bytes
+a row, and some kilobytes of meta.json.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from tracer.recording.format import SCHEMAS
 from tracer.recording.pages import decompressed_bytes
 
 META_BYTES = 16 << 20
-"""``meta.json`` is at most so large; parsed it may take some 25 times as much."""
+"""The largest ``meta.json`` in bytes; parsed, it may take some 25 times as much memory."""
 FREE_ROWS = 2_000_000
 ROWS_PER_BYTE = 4
-"""All files of a kind hold at most ``FREE_ROWS`` and so many more for each byte on the disk."""
+"""All files of a kind together hold at most ``FREE_ROWS + ROWS_PER_BYTE * bytes on disk`` rows."""
 FOOTER_BYTES = 16 << 20
-"""A file's footer is at most so large."""
+"""The largest footer of a file, in bytes."""
 ROW_BYTES, FREE_BYTES = 256, 1 << 20
-"""The pages of a file are at most ``FREE_BYTES`` and so many for each row, decompressed."""
+"""The pages of a file have at most ``FREE_BYTES + ROW_BYTES * rows`` bytes, decompressed."""
 TEXT_BYTES = 64
-"""A name is at most so long; the kernel's of a thread have 16."""
+"""The longest name of a point or a thread, in bytes; the kernel's thread names have 16."""
 _CONTAINERS = 10_000
 _TEXTS = ["point", "comm"]
 
 
 class TooLargeError(ValueError):
-    """A file goes beyond a bound."""
+    """A file is larger than a limit of this module allows."""
 
 
 def read_meta(path: Path) -> bytes:
@@ -48,7 +49,7 @@ def read_meta(path: Path) -> bytes:
 
 
 class Budget:
-    """What the files of one kind may still hold, one after the other."""
+    """Counts how many rows the files of one kind may still hold, as they are opened in turn."""
 
     def __init__(self) -> None:
         self._rows = FREE_ROWS
@@ -69,7 +70,8 @@ class Budget:
         return pq.ParquetFile(
             file,
             metadata=footer,
-            # Decoded, one long text could stand in each of a million rows.
+            # Keep names dictionary-encoded: decoded, one long name could be copied into each
+            # of a million rows.
             read_dictionary=[name for name in _TEXTS if name in footer.schema.names],
             page_checksum_verification=True,
         )
@@ -89,7 +91,7 @@ def _check_pages(file: BinaryIO, footer: Any) -> None:
 
 
 def check_values(table: pa.Table, kind: str) -> None:
-    """Raise ``ValueError`` for a name that is too long, and where a value is missing."""
+    """Raise ``ValueError`` if a name is too long or a value is missing."""
     for field in SCHEMAS[kind]:
         column = table.column(field.name)
         if column.null_count:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 SCHEMA_VERSION = 2
-"""1: until the user's log was declared and ``meta.json`` sealed; still read."""
+"""Schema 2 added to ``meta.json`` the count of the user's log and the seal; 1 is still read."""
 KINDS = ("events", "sends", "tasks")
 META_NAME = "meta.json"
 
@@ -69,8 +69,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
-# Times, sequence numbers, sizes and port ids grow or repeat in small steps;
-# everything else is a small set of values, or (the token) noise.
+# The encoding of columns. Times, sequence numbers, sizes and port ids change by small steps from
+# row to row (delta encoding). A token is as good as random (plain). All other columns have
+# few different values (dictionary).
 DELTA = {"start_ns", "end_ns", "begin_ns", "intended_ns", "seq", "size", "portid"}
 PLAIN = {"token"}
 SEGMENT_NAME = re.compile(r"(\d{6,})(?:-(\d{6,}))?\.parquet")
@@ -87,7 +88,10 @@ def sends_table(entries: np.ndarray[Any, Any]) -> pa.Table:
 
 
 def conform(table: pa.Table, kind: str) -> pa.Table:
-    """The table with the columns, order and types of its kind."""
+    """The table with the columns of its kind, in their order and types.
+
+    Raises ``ValueError`` if a column is missing or unknown.
+    """
     schema = SCHEMAS[kind]
     if set(table.column_names) != set(schema.names):
         wrong = sorted(set(table.column_names) ^ set(schema.names))
@@ -107,8 +111,7 @@ def _convert(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         ]
         return pa.chunked_array(chunks, wanted)
     if pa.types.is_dictionary(wanted):
-        # There is no cast between index types of dictionaries that arrive in
-        # parts: go through the few distinct strings.
+        # Plain strings: dictionary_encode() makes indices of 32 bits, so cast these.
         strings = column.cast(wanted.value_type).combine_chunks()
         encoded = strings.dictionary_encode()
         indices = encoded.indices.cast(wanted.index_type)
@@ -117,5 +120,5 @@ def _convert(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
-    """The type of the values, however they are encoded."""
+    """The type of a column's values, with or without dictionary encoding."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How large the pages of a Parquet file are by their own headers, whatever its footer says.
+"""Reads the sizes of a Parquet file's pages from the page headers.
 
-A page is decompressed to the size that its header tells, before it is compared with anything.
-No library gives the headers away, so the few numbers are read here: a header is a struct in
-thrift's compact protocol, https://github.com/apache/parquet-format (``PageHeader``).
+A Parquet library decompresses a page to the size that its header states, before it compares
+that size with anything, so a small file can demand a lot of memory. The headers must
+therefore be checked beforehand, and no library exposes them. A header is a struct in
+thrift's compact protocol (``PageHeader`` in https://github.com/apache/parquet-format);
+only its integers are read here.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 _HEADER = 4096
-"""Bytes in which a page's header must end; a recorder's take some 50."""
+"""A page's header must end within so many bytes; those that our recorder writes take some 50."""
 _UNCOMPRESSED, _COMPRESSED = 2, 3
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 7, 8, 12
 _INTEGERS = (4, 5, 6)
 
 
 def decompressed_bytes(file: BinaryIO, column: Any) -> int:
-    """The size of all pages of a column chunk (its metadata in the footer) when decompressed.
+    """The uncompressed size in bytes of all pages of a column chunk.
 
-    Raises ``ValueError`` for what is no row of pages.
+    ``column`` is the chunk's metadata in the footer. Raises ``ValueError`` if there is no
+    sequence of pages at that place in the file.
     """
     at = column.data_page_offset
     if column.dictionary_page_offset:
@@ -42,7 +45,7 @@ def decompressed_bytes(file: BinaryIO, column: Any) -> int:
 
 
 def _struct(data: bytes, at: int) -> tuple[dict[int, int], int]:
-    """The integers of a struct by the number of their field, and where the struct ends."""
+    """Parse a struct at byte ``at``: its integers by field number, and the byte after it."""
     found: dict[int, int] = {}
     field = 0
     while data[at]:

@@ -70,7 +70,10 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
 
 
 def _known(points: pd.Series[Any], root: Path) -> pd.Series[Any]:
-    """The points, their categories strings even where there is none."""
+    """The points, with categories of type ``str`` even if the recording has no event.
+
+    Raises `TracerError` for a point that this version does not know.
+    """
     unknown = sorted(set(points.cat.categories) - set(POINTS))
     if unknown:
         raise TracerError(
@@ -111,7 +114,7 @@ def _read_meta(root: Path) -> dict[str, Any]:
 
 
 def _parsed(text: bytes) -> Any:
-    """The JSON value of ``text``, which has no NaN and no infinity (RFC 8259)."""
+    """The JSON value of ``text``; ValueError for NaN and Infinity, which are no JSON (RFC 8259)."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
@@ -128,7 +131,7 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
     following = 0
     for first, last, file in _segments(directory):
         if last < following:
-            continue  # merged into a file that was read
+            continue  # its rows are in a merged file that was read
         if first > following:
             damage.append(f"{kind}: segments {following} to {first - 1} are missing")
         try:
@@ -138,7 +141,7 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
             reason = (told or str(error) or type(error).__name__).splitlines()[0]
             damage.append(f"{kind}/{file.name}: segment lost, it cannot be read ({reason})")
             if last > first:
-                continue  # its segments may still be there
+                continue  # a merged file: the segments that it replaces may still be there
         following = last + 1
     if not tables:
         return SCHEMAS[kind].empty_table()
@@ -146,7 +149,10 @@ def _read_kind(directory: Path, kind: str, damage: list[str]) -> pa.Table:
 
 
 def _segments(directory: Path) -> list[tuple[int, int, Path]]:
-    """First and last number and path of each file, wide ranges first."""
+    """(first segment, last segment, path) of each file; of files that begin alike the widest first.
+
+    A file ``000003.parquet`` is (3, 3, path), a merged one ``000000-000041.parquet`` (0, 41, path).
+    """
     found = []
     for file in directory.glob("*.parquet"):
         if match := SEGMENT_NAME.fullmatch(file.name):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a recording must have, given its plan, so that nothing can vanish from it unnoticed.
+"""What ``meta.json`` must hold, given the attach plan, so that no part can vanish unnoticed.
 
-``SHAPE`` is everything that ``meta.json`` may hold, with its types; :func:`lacking` names
-what of it must be there and is not. The seal goes over all but ``DESCRIPTIVE``. All this finds
-accidents (a file cut short, an edit by hand, a recorder that forgot a witness), not forgery:
-who changes every witness alike and seals it anew is believed.
+``SHAPE`` lists every key that ``meta.json`` may hold, with its type; :func:`lacking` names the
+keys that must be there and are not. The seal is a hash over all keys but ``DESCRIPTIVE``.
+These checks find accidents: a file cut short, an edit by hand, a recorder that forgot a
+witness. They do not find forgery: whoever changes all witnesses consistently and computes a
+new seal is believed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEPTH = 20
 
 @dataclass(frozen=True)
 class Leaf:
-    """A plain value; ``what`` completes "it should be"."""
+    """A plain value: ``fits`` tests it; ``what`` completes "it should be ..." in the error."""
 
     what: str
     fits: Callable[[Any], bool]
@@ -38,7 +39,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Each:
-    """An object of any number of keys, whose values are all alike."""
+    """An object with any keys, whose values all have the same shape."""
 
     shape: Shape
 
@@ -52,7 +53,7 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
 
 TEXT = Leaf("a text", lambda value: isinstance(value, str))
 FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
-#: What a float holds exactly, so that sums of them stay below 64 bits.
+#: Whole numbers that a float holds exactly; sums of many still fit into 64 bits.
 COUNT = Leaf("a whole number below 2**53", _whole(-(2**53), 2**53))
 SUM = Leaf("a whole number of 64 bits", _whole(0, 2**64 - 1))
 PARAMETER = Leaf(
@@ -142,7 +143,7 @@ class _WrongTypeError(Exception):
 
 
 def _gaps(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """The paths below ``path`` that the shape names and where nothing is."""
+    """The paths below ``path`` that the shape names and where the value is missing or null."""
     if value is None:
         yield path
     elif isinstance(shape, Leaf):
@@ -170,8 +171,9 @@ def _deeper_than(value: Any, levels: int) -> bool:
 def lacking(meta: dict[str, Any]) -> list[str]:
     """The witnesses that the recording must have, given its plan, and has not, as dotted paths.
 
-    ``meta`` has passed :func:`check_types`. A plan tells a site for every point, if only that
-    there is none. A recording that was not closed lacks what is known at its end.
+    ``meta`` has passed :func:`check_types`. A plan must have a row for every point, with the
+    site ``absent`` if it is not observed. A recording that was not closed lacks whatever is
+    known only at its end.
     """
     plan = meta.get("plan")
     points = {row["point"] for row in plan or []}
@@ -191,7 +193,7 @@ def watched(meta: Mapping[str, Any]) -> set[str]:
 
 
 def whole(meta: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
-    """``meta`` without the witnesses of which a part is missing, so that none is half believed."""
+    """``meta`` without those witnesses that have gaps, since half a witness must not be used."""
     broken = {tuple(gap.split(".")[:2]) for gap in gaps}
     kept = {key: value for key, value in meta.items() if value is not None}
     for key in ("accounts", "losses"):
@@ -203,16 +205,17 @@ def whole(meta: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
 
 
 def seal(meta: Mapping[str, Any]) -> str:
-    """SHA-256 over all of ``meta`` but what is descriptive, as JSON with sorted keys."""
+    """SHA-256 of ``meta`` as JSON with sorted keys, without `DESCRIPTIVE` and the seal itself."""
     sealed = {key: value for key, value in meta.items() if key not in (*DESCRIPTIVE, "seal")}
     text = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class LogCount:
-    """What was read of the user's log, by process: counted before anything is written.
+    """Counts the entries of the user's log, by process, where the log is read.
 
-    It stands in ``meta.json`` as ``log``, so that entries that vanish later are missed.
+    ``meta.json`` keeps the counts as ``log``. So entries that vanish between there and the
+    reader of the recording are noticed.
     """
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ ROW_GROUP_ROWS = 1 << 18
 
 @dataclass
 class _Kind:
-    """What the writer knows of one kind of rows."""
+    """The state of the writer for one kind of rows (events, sends or tasks)."""
 
     directory: Path
     buffered: list[pa.Table] = field(default_factory=list)
@@ -38,11 +38,11 @@ class _Kind:
 
 
 class RecordingWriter:
-    """Writes one recording; a kill at any time costs at most the open segment.
+    """Writes one recording; a kill at any time loses at most the rows since the last flush.
 
-    ``meta`` is what is known at the start; ``schema``, ``clean``, ``segments`` and ``seal``
-    are added here. Raises `TracerError` when the directory exists
-    and is not empty, cannot be made, or belongs to another recorder.
+    ``meta`` holds what is known at the start; the writer adds ``schema``, ``clean``,
+    ``segments`` and ``seal``. Raises `TracerError` when the directory exists and is not
+    empty, cannot be made, or another recorder writes there.
     """
 
     def __init__(self, path: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ class RecordingWriter:
         sends: pa.Table | None = None,
         tasks: pa.Table | None = None,
     ) -> None:
-        """Buffer rows; a million of one kind are flushed at once.
+        """Buffer rows; when a kind has `FLUSH_ROWS` of them, all are flushed.
 
         Raises `ValueError` for a table whose columns are not those of its kind.
         """
@@ -74,21 +74,21 @@ class RecordingWriter:
     def flush(self) -> None:
         """Write one segment per kind that has buffered rows.
 
-        Raises `TracerError` when that fails, above all for want of space; what
-        was flushed before remains readable.
+        Raises `TracerError` when that fails, for instance because the disk is full. What was
+        flushed before remains readable.
         """
         self._guarded(self._flush)
 
     def close(self, meta: Mapping[str, Any]) -> None:
         """End cleanly: flush, merge each kind's segments, write the final meta.
 
-        ``meta`` updates what was given at the start. The segments of a merge
-        for which there is no room stay: they hold the same rows.
+        ``meta`` is added to what was given at the start. If there is no room to merge, the
+        segments stay as they are: they hold the same rows. Raises `TracerError` like `flush`.
         """
         self._guarded(lambda: self._close(meta))
 
     def discard(self) -> None:
-        """Give the directory back, unless something was recorded into it already."""
+        """Remove what the writer made in the directory, unless it has written rows already."""
         if any(self.rows.values()):
             return
         for state in self._kinds.values():
@@ -110,8 +110,8 @@ class RecordingWriter:
             if not state.buffered:
                 continue
             target = state.directory / f"{state.segments:06d}.parquet"
-            # One row group for the whole segment: the parts may differ in
-            # their dictionaries, which concatenation does not mind.
+            # The buffered tables may have different dictionaries; unify them, so that the segment
+            # is one row group.
             table = pa.concat_tables(state.buffered).unify_dictionaries()
             _write_parquet(target, kind, iter([table]))
             state.segments += 1
@@ -128,7 +128,8 @@ class RecordingWriter:
 
     def _write_meta(self, clean: bool) -> None:
         self._meta.update(schema=SCHEMA_VERSION, clean=clean, segments=self.rows)
-        # As it will be read: of whatever type the keys and numbers were.
+        # The seal must be computed from what a reader will find. JSON turns keys into strings,
+        # for example, so go through it once.
         meta = json.loads(json.dumps(self._meta))
         text = json.dumps(meta | {"seal": seal(meta)}, indent=1)
 
@@ -141,14 +142,14 @@ class RecordingWriter:
         _atomically(self.path / META_NAME, write)
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Run one step; tell a failed system call as what it means to the user."""
+        """Run one step; raise a failed system call as the `TracerError` of :meth:`_failure`."""
         try:
             step()
         except OSError as error:
             raise self._failure(error) from error
 
     def _failure(self, error: OSError) -> TracerError:
-        """What a failed system call costs, as far as can be seen from here."""
+        """The error for a failed system call: what is lost, what is kept, and what to do."""
         what = f"cannot write the recording {self.path}"
         lost = sum(state.buffered_rows for state in self._kinds.values())
         parts = [self.path / META_NAME, *(state.directory for state in self._kinds.values())]
@@ -169,10 +170,11 @@ class RecordingWriter:
 
 
 def _claim(path: Path) -> None:
-    """Make the directory ours, or say whose it is."""
+    """Make the directory and claim it by an empty ``meta.json``; TracerError if it is taken."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Who made it beforehand chose who may list it; what is in it is the owner's anyway.
+        # If the directory exists, leave its mode as the user chose it: the files inside are
+        # readable by their owner only in any case.
         if not path.exists():
             with suppress(FileExistsError):
                 make_directory(path)
@@ -180,7 +182,7 @@ def _claim(path: Path) -> None:
             raise FileExistsError(path)
         taken = any(path.iterdir())
         if not taken:
-            # Of two recorders that both saw it empty, one creates this file.
+            # Two recorders may both find the directory empty, but only one can create this file.
             with create(path / META_NAME):
                 return
     except FileExistsError:
@@ -230,7 +232,7 @@ def _write_parquet(target: Path, kind: str, tables: Iterator[pa.Table]) -> None:
 
 
 def _atomically(target: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file and rename it; leave none behind."""
+    """Let ``write`` fill a temporary file, then rename it to ``target``; remove it on failure."""
     part = target.with_name(target.name + ".part")
     try:
         write(part)
