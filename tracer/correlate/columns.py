@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Events and sends as plain numpy columns, in the order that correlation needs."""
+"""Events as numpy columns sorted for correlation, and the joins that correlation is made of.
+
+Rows refer to each other by *index*: position in these columns. `NONE` (-1) as an index means
+"there is no such row", as a time "not observed".
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from tracer.event import CODE
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: "There is none": in index columns, and in times (which are never negative).
+#: Stands for "no such row" in columns of indices, and for "not observed" in columns of times.
 NONE = -1
 
 
@@ -23,10 +27,12 @@ NONE = -1
 class Events:
     """The events of a recording sorted by thread, start and depth.
 
-    All columns are int64 of one length; ``row`` is the row in ``run.events``,
-    ``parent`` the index of the enclosing call, NONE for the outermost; ``point``
-    is the code of ``tracer.event.POINTS``; ``thread`` tells the idle tasks of
-    different CPUs apart, which all are tid 0.
+    All columns are int64 and of the same length: those of ``run.events``, and
+
+    - ``row``: the row in ``run.events``,
+    - ``parent``: the index of the enclosing call, NONE for an outermost call,
+    - ``point``: the position in ``tracer.event.POINTS`` instead of the name,
+    - ``thread``: like ``tid``, but different for each CPU's idle task (all have tid 0).
     """
 
     columns: dict[str, Ints]
@@ -41,7 +47,7 @@ class Events:
         return self.columns["start_ns"].size
 
     def at(self, *points: str) -> Mask:
-        """Which events are of these points."""
+        """A mask of the events that have one of these points."""
         return np.isin(self.columns["point"], [CODE[point] for point in points])
 
     def take(self, name: str, index: Ints) -> Ints:
@@ -64,19 +70,19 @@ def among(wanted: Mask, index: Ints) -> Mask:
 
 
 def codes_of(points: pd.Series[Any]) -> Ints:
-    """Point names -> ``tracer.event.CODE``, whatever the order of the categories."""
+    """The ``tracer.event.CODE`` of each point name; the order of the categories does not matter."""
     categorical = points.astype("category").cat
     table = np.array([CODE[str(name)] for name in categorical.categories] or [0], np.int64)
     return np.asarray(table[categorical.codes.to_numpy()], np.int64)
 
 
 def names(values: npt.NDArray[np.object_]) -> pd.Categorical:
-    """Names as a categorical of strings, whether there are any or not."""
+    """Names as a categorical with categories of type ``str``, also if there is no name at all."""
     return pd.Categorical(pd.Series(values, dtype="str"))
 
 
 def events_of(frame: pd.DataFrame) -> Events:
-    """Sort the ``events`` of a recording and find what encloses what."""
+    """Sort the ``events`` of a recording, and find for each event the call that encloses it."""
     columns = {
         name: frame[name].to_numpy().astype(np.int64)
         for name in frame.columns
@@ -93,9 +99,10 @@ def events_of(frame: pd.DataFrame) -> Events:
 
 
 def _parents(thread: Ints, depth: Ints, end: Ints) -> Ints:
-    """For each event the last one before it in its thread that is one call less deep.
+    """The index of the call that encloses each event, NONE if there is none.
 
-    An event that does not end within that call has lost its own: NONE.
+    It is the last event before it in the same thread whose depth is one less. If the event
+    ends later than that call does, the record of its real parent was lost: NONE.
     """
     index = np.arange(depth.size, dtype=np.int64)
     parent = np.full(depth.size, NONE, np.int64)
@@ -108,7 +115,10 @@ def _parents(thread: Ints, depth: Ints, end: Ints) -> Ints:
 
 
 def ancestor(events: Events, index: Ints, wanted: Mask) -> Ints:
-    """The nearest enclosing call of each event that is in ``wanted``, else NONE."""
+    """The nearest call around each event that is in the mask ``wanted``, NONE if there is none.
+
+    For example: the receive call around a copy.
+    """
     found = np.full(index.size, NONE, np.int64)
     current = events.take("parent", index)
     while True:
@@ -120,7 +130,10 @@ def ancestor(events: Events, index: Ints, wanted: Mask) -> Ints:
 
 
 def latest(left_key: Ints, left_time: Ints, right_key: Ints, right_time: Ints) -> Ints:
-    """For each left row the last right row of the same key at or before its time, else NONE."""
+    """For each left row, the last right row with the same key at or before its time, else NONE.
+
+    For example: for each copy (left), the last time that its sk_buff was queued (right).
+    """
     n, m = left_key.size, right_key.size
     key = np.concatenate([right_key, left_key])
     time = np.concatenate([right_time, left_time])
@@ -138,7 +151,7 @@ def latest(left_key: Ints, left_time: Ints, right_key: Ints, right_time: Ints) -
 
 
 def rank(*keys: Ints) -> Ints:
-    """The running number of each row among the rows of equal keys, in the given order."""
+    """Number the rows that have equal ``keys`` 0, 1, 2, …, in the order in which they are given."""
     if keys[0].size == 0:
         return np.zeros(0, np.int64)
     order = np.lexsort(keys[::-1])
@@ -153,7 +166,10 @@ def rank(*keys: Ints) -> Ints:
 
 
 def joint_keys(*tables: tuple[Ints, ...]) -> list[Ints]:
-    """One integer per distinct combination of values, comparable across the tables."""
+    """One integer for each row of each table; rows have equal integers if all values are equal.
+
+    Each table is a tuple of columns; all tables have the same number of columns.
+    """
     sizes = [columns[0].size for columns in tables]
     key = np.zeros(sum(sizes), np.int64)
     for parts in zip(*tables, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All channels together: ``run.exchanges`` and ``run.stages``."""
+"""Joins events and sends into ``run.exchanges`` and ``run.stages``, for all channels together."""
 
 from __future__ import annotations
 
@@ -21,19 +21,24 @@ from tracer.correlate.sockopt import sockopt_exchanges
 from tracer.correlate.stages import STAGES
 from tracer.correlate.user import CALL, RECEIVE, SEND, Sends, sends_of
 
-#: ``channel`` of the user's log -> channel of an exchange.
+#: The channel of an exchange by the ``channel`` of an entry in the user's log.
 _LOG_CHANNELS = {0: "netlink", 1: "setsockopt", 2: "getsockopt", 3: "notify"}
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """The frames, and what the ledger needs to know of how they came about.
+    """The frames ``exchanges`` and ``stages``, and what the ledger needs besides them.
 
-    ``disordered`` counts exchanges whose boundaries were out of order (their stages
-    are NA); ``unseen`` are the receives of the log that no observed receive call lies in
-    (``tid``, ``begin_ns``, ``end_ns``); ``unlogged`` the messages that a process which keeps
-    a log read without logging it (``tid``, and ``start_ns`` of the call that read it);
-    ``reads`` what several witnesses saw read from netlink sockets.
+    disordered
+        The number of exchanges that had a stage ending before it began; their stages are NA.
+    unseen
+        The receives in the user's log within which no receive call was observed. Columns
+        ``tid``, ``begin_ns``, ``end_ns``.
+    unlogged
+        The messages read by a process that keeps a log, but not logged. Columns ``tid``, and
+        ``start_ns`` of the receive call.
+    reads
+        How many messages each witness saw being read from netlink sockets.
     """
 
     exchanges: pd.DataFrame
@@ -77,7 +82,10 @@ def correlate(
 
 
 def _unmatched_sends(user: Sends, blocks: list[Block]) -> Block:
-    """Entries of the user's log that no kernel event confirms: a row each, unexplained."""
+    """The sends and calls of the user's log that belong to no kernel event.
+
+    Each becomes an exchange without stages, with the status ``unmatched_user``.
+    """
     used = np.zeros(user.begin_ns.size, np.bool_)
     for block in blocks:
         used[block.send[block.send >= 0]] = True
@@ -112,7 +120,7 @@ def _unmatched_sends(user: Sends, blocks: list[Block]) -> Block:
 
 
 def _mark_unlogged(blocks: list[Block], user: Sends) -> None:
-    """A request of a process that keeps a log, but not of this one, is ``unmatched_kernel``."""
+    """Set the status ``unmatched_kernel`` where a process keeps a log, but not of this request."""
     logging = np.unique(user.tgid)
     for block in blocks:
         if block.channel in ("notify", "user"):
@@ -122,7 +130,7 @@ def _mark_unlogged(blocks: list[Block], user: Sends) -> None:
 
 
 def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Logged receives that were not seen, and messages read that were not logged."""
+    """``unseen`` and ``unlogged`` of :class:`Correlation`."""
     entry = receive_entries(user, kernel, answers, np.arange(answers.queued.size))
     logged = np.flatnonzero((user.kind == RECEIVE) & (user.size > 0))
     reader = kernel.take("tgid", answers.receive)
@@ -185,8 +193,11 @@ def _joined(blocks: list[Block]) -> Pieces:
 def _assemble(
     exchanges: pd.DataFrame, stages: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Sum the pieces into columns, take out what is out of order, sort by start."""
-    # What was lost can leave a piece behind the last boundary that the channel knew of.
+    """Sum the pieces of each exchange into its stage columns, and sort both frames by start.
+
+    An exchange with a negative piece keeps no stages. Also returns how many those are.
+    """
+    # Where records were lost, a piece may end after the end that its channel determined.
     last = exchanges["start_ns"].to_numpy() + exchanges["total_ns"].to_numpy()
     np.maximum.at(
         last, stages["exchange"].to_numpy(), (stages["start_ns"] + stages["dur_ns"]).to_numpy()
@@ -247,7 +258,10 @@ _COLUMNS = (
 
 
 def _comm(exchanges: pd.DataFrame, tasks: pd.DataFrame) -> pd.Categorical:
-    """The thread's name when the exchange began: the last that a task record told of it."""
+    """The thread's name when the exchange began, from the last task record before it.
+
+    If there is none of the thread, the name of its process's first thread is taken.
+    """
     tid = exchanges["tid"].fillna(NONE).to_numpy(np.int64)
     tgid = exchanges["tgid"].fillna(NONE).to_numpy(np.int64)
     known = tasks["tid"].to_numpy().astype(np.int64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of protocols, message types and options, for people."""
+"""Readable names for netlink protocols, message types and socket options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tracer.correlate.columns import Ints
 
-#: ``enum`` of netlink protocols, include/uapi/linux/netlink.h.
+#: The netlink protocols (``NETLINK_*``) of include/uapi/linux/netlink.h.
 PROTOCOLS = {
     0: "route",
     2: "usersock",
@@ -42,7 +42,7 @@ _SOCKOPT = {0: "text", 1: "request"}
 def netlink_names(
     proto: Ints, msg_type: Ints, netlink_proto: int, icmp_proto: int
 ) -> npt.NDArray[np.object_]:
-    """``msgchan echo``, ``route 18``, …: protocol and type of each message."""
+    """The name of each message, made of protocol and type: ``msgchan echo``, ``route 18``, …."""
     names = {}
     for p, t in set(zip(proto.tolist(), msg_type.tolist(), strict=True)):
         if p == netlink_proto and t in _MSGCHAN:
@@ -55,7 +55,7 @@ def netlink_names(
 
 
 def sockopt_names(optname: Ints, base: int) -> npt.NDArray[np.object_]:
-    """``msgchan text``, ``msgchan request``, else ``option N``."""
+    """The name of each option: ``msgchan text``, ``msgchan request``, or ``option N``."""
     words = {
         word: f"msgchan {_SOCKOPT[word - base]}" if word - base in _SOCKOPT else f"option {word}"
         for word in set(optname.tolist())

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""netlink: requests, what answered them, and the way of each answer to the reader.
+"""netlink: requests, their answers, and the way of each answer from the queue to its reader.
 
-A request is one message that a process sent towards the kernel. Its answers are
-found by nesting: the kernel's receiver runs inside the sender's system call, and
-a dump goes on inside the reader's. An answer's way from the queue to the copy is
-joined by its sk_buff, which is the same object from queueing until the copy that
-consumes it; later objects may have its address.
+A request is one message that a process sent to the kernel. Its answers are found by nesting:
+the kernel's handler runs inside the sender's system call, and a dump goes on inside the
+reader's. From the queue to the copy, an answer is followed by its sk_buff: that is one object
+from queueing until the copy that consumes it. Afterwards another one may get its address.
 """
 
 from __future__ import annotations
@@ -42,14 +41,15 @@ NLMSG_ERROR = 2
 
 @dataclass(frozen=True)
 class Answers:
-    """Messages that lay in a receiver's queue, with their way to the reader.
+    """Messages that were queued at a traced socket, with their way to the reader.
 
     All columns are indices into the events (NONE: not observed): ``queued`` the
     ``__netlink_sendskb``, ``source`` the call that made it (netlink_unicast,
-    netlink_broadcast or netlink_dump), ``copy`` the copy that consumed it,
+    netlink_broadcast or netlink_dump), ``copy`` the copy that took it from the queue,
     ``receive`` the system call around that copy, ``poll`` the poll in which the
-    reader waited for it. ``copied`` is the sum of all its copies in bytes.
-    ``consumed`` are all copies that took a message out of a queue, seen queued or not.
+    reader waited for it. ``copied`` is the size of all its copies in bytes, peeks included.
+    ``consumed`` are all copies that took a message from a queue, also of messages that
+    were not seen being queued.
     """
 
     queued: Ints
@@ -74,7 +74,7 @@ def answers_of(events: Events) -> Answers:
     consuming &= call >= 0
     copy = np.full(queued.size, NONE, np.int64)
     known = consuming & (owner >= 0)
-    # Written backwards, so that the first consuming copy stays.
+    # Assign from the last copy to the first, so that the first consuming copy remains.
     by_time = np.argsort(events.start_ns[copies[known]], kind="stable")[::-1]
     copy[owner[known][by_time]] = copies[known][by_time]
     receive = ancestor(events, copy, events.at(*RECEIVES))
@@ -94,12 +94,12 @@ def answers_of(events: Events) -> Answers:
 
 @dataclass(frozen=True)
 class Reads:
-    """How many messages were read, by several witnesses.
+    """How many messages were read, as counted by several witnesses.
 
     ``calls`` counts the receive calls that returned data of a netlink socket, ``filled`` those
-    of them in which a copy was seen. ``consumed`` counts the copies that took a message out of
-    a queue; of these ``known`` were seen queued, ``early`` may have been queued before the
-    socket was watched. ``queued`` counts the messages seen queued, read or not.
+    of them in which a copy was seen. ``consumed`` counts the copies that took a message from
+    a queue. Of their messages, ``known`` were seen being queued, and ``early`` may have been
+    queued before the socket was traced. ``queued`` counts all messages seen being queued.
     """
 
     calls: int
@@ -115,8 +115,8 @@ def reads_of(events: Events, answers: Answers) -> Reads:
     known = np.isin(answers.consumed, answers.copy)
     call = ancestor(events, answers.consumed, events.at(*RECEIVES))
     _sockets, socket = np.unique(events.sock[answers.consumed], return_inverse=True)
-    # A queue is first in, first out: who asks after a message that was seen queued was read
-    # gets none that came before it.
+    # A queue is first in, first out. After the first message that was seen being queued has been
+    # read, no message from before the socket was traced can be left in it.
     since = np.full(socket.max(initial=-1) + 1, np.iinfo(np.int64).max)
     np.minimum.at(since, socket[known], events.end_ns[answers.consumed[known]])
     early = ~known & (events.take("start_ns", call) < since[socket])
@@ -126,11 +126,12 @@ def reads_of(events: Events, answers: Answers) -> Reads:
 
 
 def _returned_data(events: Events) -> tuple[int, int]:
-    """Receive calls that returned data of a netlink socket, and those with a copy in them.
+    """Count the receive calls that returned data of a netlink socket, and those with a copy.
 
-    A receive call is recorded only if something happened inside. That may be an interrupt
-    that sends to a traced socket while the thread reads from a socket of another family. But
-    where there is nothing, or a part of a dump, which follows a copy, a copy is missing.
+    A receive call's record does not tell the socket's family. It was written because something
+    was observed inside. If that is a copy or a part of a dump, the socket was netlink's. If it
+    is something else, such as an interrupt that sent to a traced socket, the call may have
+    read from any socket: not counted. If nothing is inside, the copy's record is missing: counted.
     """
     calls = np.flatnonzero(events.at(*RECEIVES) & (events.ret > 0))
     copied, dumped = (
@@ -144,11 +145,11 @@ def _returned_data(events: Events) -> tuple[int, int]:
 
 
 def _poll_before(events: Events, queued: Ints, receive: Ints) -> Ints:
-    """The poll that the reader sat in when the message came, NONE when it did not.
+    """The poll in which the reader waited when the message was queued, NONE if it did not.
 
-    It is the last poll on that socket in the reader's thread before the receive
-    call, it was running when the message was queued, and no other receive call
-    of the thread lies between.
+    It is the last poll of the reader's thread on that socket before the receive call. It
+    must have been running when the message was queued, and the thread must not have made
+    another receive call since.
     """
     polls = np.flatnonzero(events.at("poll"))
     calls = np.flatnonzero(events.at(*RECEIVES))
@@ -176,12 +177,12 @@ def _poll_before(events: Events, queued: Ints, receive: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class Requests:
-    """Messages sent towards the kernel (or a peer), as indices into the events.
+    """Messages sent to the kernel (or to a peer), as indices into the events.
 
-    ``message`` is the event that describes it: the ``netlink_unicast`` for the
-    first message of a buffer, a message record for each further one. ``unicast``
-    is the call that delivered the buffer, ``call`` the system call, ``handler``
-    the msgchan handler, ``arrival`` where the receiving handler begins.
+    ``message`` is the event that describes the message: ``netlink_unicast`` for the first
+    one in a buffer, a message record for each later one. ``unicast`` is the call that
+    delivered the buffer, ``call`` the system call around it, ``handler`` the msgchan handler,
+    and ``arrival`` the event where the receiving handler begins.
     """
 
     message: Ints
@@ -205,7 +206,11 @@ def requests_of(events: Events, direction: int) -> Requests:
 
 
 def _handlers(events: Events, message: Ints, unicast: Ints) -> Ints:
-    """The msgchan handler of each message: same buffer, same number, same turn."""
+    """The msgchan handler of each message, NONE if there is none.
+
+    Both are in the same ``netlink_unicast`` and have the same sequence number. If several
+    messages of a buffer have the same number, the first belongs to the first handler, etc.
+    """
     handlers = np.flatnonzero(events.at("msgchan_handler") & (events.parent >= 0))
     parent = events.parent[handlers]
     here, there = joint_keys(
@@ -216,7 +221,7 @@ def _handlers(events: Events, message: Ints, unicast: Ints) -> Ints:
 
 
 def _receivers(events: Events, unicast: Ints, is_first: Mask) -> Ints:
-    """``netlink_rcv_skb`` inside the call: where most other receivers begin."""
+    """The ``netlink_rcv_skb`` in each call, where most handlers begin (msgchan has its own)."""
     begins = np.flatnonzero(events.at("netlink_rcv_skb") & (events.parent >= 0))
     found = take(begins, _equal(unicast, events.parent[begins]))
     return np.where(is_first, found, NONE)
@@ -225,8 +230,8 @@ def _receivers(events: Events, unicast: Ints, is_first: Mask) -> Ints:
 def is_dump_request(events: Events, requests: Requests) -> Mask:
     """Requests that the kernel answered by ``netlink_dump``.
 
-    Seen, not read from the flags: the bits of NLM_F_DUMP mean replace and exclusive
-    in a request that creates something.
+    The flags of the request cannot tell, because the bits of NLM_F_DUMP mean NLM_F_REPLACE
+    and NLM_F_EXCL in a request that creates something.
     """
     first = ancestor(
         events,
@@ -246,11 +251,12 @@ def _equal(left: Ints, right: Ints) -> Ints:
 
 
 def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
-    """The request (row of ``requests``) that each answer answers, NONE for none.
+    """The request (row of ``requests``) that each answer belongs to, NONE if there is none.
 
-    Inside the sender's call: same socket, same sequence number, the last such
-    message whose handler had begun. Inside a reader's call only a dump answers:
-    the last dump request of that socket and number.
+    An answer that was queued inside the ``netlink_unicast`` of a request's buffer belongs to
+    a message of that buffer: the last one with the same socket and sequence number whose
+    handler had begun. A part of a dump that was queued later, inside a receive call,
+    belongs to the last dump request with the same socket and sequence number.
     """
     direct = ancestor(
         events, answers.queued, events.at("netlink_unicast") & (events.direction == TO_KERNEL)
@@ -281,11 +287,11 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
 
 @dataclass(frozen=True)
 class Parts:
-    """The answers of requests in the order in which they were read, up to the last needed.
+    """The answers of each request in the order in which they were read.
 
-    ``request`` is a row of ``requests``, ``answer`` a row of ``answers``,
-    ``number`` the running number within the request, ``final`` marks the one
-    that completes it.
+    Answers after the one that completes the request are left out. ``request`` is a row of
+    ``requests``, ``answer`` a row of ``answers``, ``number`` counts the answers of a request
+    from 0, ``final`` marks the one that completes it.
     """
 
     request: Ints
@@ -304,7 +310,7 @@ def parts_of(events: Events, requests: Requests, answers: Answers, match: Ints) 
     request = match[answer]
     read = events.take("start_ns", answers.copy[answer])
     lying = events.start_ns[answers.queued[answer]]
-    # An answer that was never read comes after all that were.
+    # Answers that were not read are sorted behind those that were.
     order = np.lexsort((lying, np.where(read == NONE, np.iinfo(np.int64).max, read), request))
     answer, request = answer[order], request[order]
     number = rank(request)
@@ -330,7 +336,10 @@ def _last_of_dump(events: Events, source: Ints) -> Mask:
 
 @dataclass(frozen=True)
 class Way:
-    """The boundaries of each part's way to the reader, in ns (NONE: not observed)."""
+    """When each part was queued, asked for, copied (begin, end), and its receive call returned.
+
+    Times in ns; NONE: not observed.
+    """
 
     queued: Ints
     asked: Ints
@@ -342,8 +351,9 @@ class Way:
 def ways_of(events: Events, answers: Answers, answer: Ints, cursor: Ints) -> Way:
     """The way of ``answer`` from the queue to the reader.
 
-    ``cursor`` is where the same exchange's previous part was copied (NONE: this is
-    the first): until then the reader was not free to ask.
+    ``cursor`` (ns) is when the previous part of the same exchange had been copied, NONE for the
+    first part. Before that the reader could not ask for this part, so its way begins there
+    at the earliest. A reader that was waiting already asked at the moment of queueing.
     """
     queued = np.maximum(events.start_ns[answers.queued[answer]], cursor)
     call = events.take("start_ns", answers.receive[answer])
@@ -359,14 +369,14 @@ def ways_of(events: Events, answers: Answers, answer: Ints, cursor: Ints) -> Way
 
 
 def add_way(pieces: Pieces, exchange: Ints, way: Way) -> None:
-    """queue, wake and copy of each part."""
+    """Add the stages queue, wake and copy of each part."""
     pieces.add("queue", exchange, way.queued, way.asked)
     pieces.add("wake", exchange, way.asked, way.copy)
     pieces.add("copy", exchange, way.copy, way.copied)
 
 
 def receive_entries(sends: Sends, events: Events, answers: Answers, answer: Ints) -> Ints:
-    """The reader's log entry for each answer, NONE where it kept no log."""
+    """The reader's log entry for each answer, NONE if there is none."""
     queued = answers.queued[answer]
     return entry_of_call(
         sends,
@@ -379,7 +389,7 @@ def receive_entries(sends: Sends, events: Events, answers: Answers, answer: Ints
 
 
 def send_entries(sends: Sends, events: Events, requests: Requests) -> Ints:
-    """The sender's log entry for each request, NONE where it kept no log."""
+    """The sender's log entry for each request, NONE if there is none."""
     return entry_of_call(
         sends,
         sends.kind == SEND,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages that nobody asked for: one exchange per message and receiver, from where it was sent."""
+"""Exchanges of the channel ``notify``: messages to a traced socket that answer no request.
+
+There is one exchange for each message and receiver; it starts where the message was sent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from tracer.correlate.user import Sends
 
 
 def notify_exchanges(events: Events, sends: Sends, answers: Answers, free: Mask) -> Block:
-    """``free`` marks the rows of ``answers`` that answered no request and came from no peer."""
+    """The notifications; ``free`` marks the rows of ``answers`` that are such.
+
+    Those are queued messages that answer no request and were not sent by another process.
+    """
     answer = np.flatnonzero(free)
     queued = answers.queued[answer]
     row = np.arange(answer.size)

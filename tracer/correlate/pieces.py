@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pieces of exchanges: which stage lies between which two observations."""
+"""Pieces of exchanges. A piece is the time that an exchange spent in a stage without interruption.
+
+An exchange may be in a stage several times; the pieces are the rows of ``run.stages``.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from tracer.correlate.stages import STAGES
 
 
 class Pieces:
-    """Collects (exchange, stage, start, end); times in ns, exchanges by row number."""
+    """Collects pieces: exchange (its row in a block), stage, start and end (ns)."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[str, Ints, Ints, Ints]] = []
 
     def add(self, stage: str, exchange: Ints, start: Ints, end: Ints) -> None:
-        """One piece per row where both boundaries were observed (neither is NONE)."""
+        """Add a piece for each row of which both boundaries were observed (neither is NONE)."""
         seen = (exchange >= 0) & (start != NONE) & (end != NONE)
         self._parts.append((stage, exchange[seen], start[seen], end[seen]))
 
@@ -28,16 +31,16 @@ class Pieces:
         return moved
 
     def joined(self, other: Pieces) -> Pieces:
-        """These pieces and those."""
+        """These pieces followed by those of ``other``."""
         both = Pieces()
         both._parts = self._parts + other._parts
         return both
 
     def table(self) -> pd.DataFrame:
-        """``run.stages``: exchange, stage, occurrence, start_ns, dur_ns (ns), in path order.
+        """The pieces with the columns of ``run.stages``, sorted by exchange and start.
 
-        A stage whose end lies before its start (clocks of two CPUs disagreeing) has a
-        negative ``dur_ns`` here; ``tracer.correlate.exchanges`` takes it out.
+        A piece may end before it starts, if the clocks of two CPUs disagree. Its ``dur_ns`` is
+        negative here; ``tracer.correlate.exchanges`` removes the pieces of such exchanges.
         """
         stage = np.concatenate(
             [np.full(x.size, STAGES.index(name), np.int8) for name, x, _s, _e in self._parts]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Exchanges over netlink: a request to the kernel and what answered it, and peer messages."""
+"""Exchanges of the channels ``netlink`` (a request and its answers) and ``peer``.
+
+A peer message goes from one process to another over netlink, without a kernel-side receiver.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from tracer.event import TO_KERNEL, TO_PEER
 
 
 def request_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Block, Ints]:
-    """Requests to the kernel; also which answers they used (the row of each, or NONE)."""
+    """The requests to the kernel, and for each answer the row of its request (or NONE)."""
     requests = requests_of(events, TO_KERNEL)
     match = match_answers(events, requests, answers)
     parts = parts_of(events, requests, answers, match)
@@ -42,7 +45,10 @@ def request_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[B
 
 
 def peer_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Block, Ints]:
-    """Messages from one process to another; also which answers they are."""
+    """The messages between processes, and for each row of ``answers`` the message that it is.
+
+    NONE stands for a queued message that came from the kernel.
+    """
     requests = requests_of(events, TO_PEER)
     block = _begin("peer", events, sends, requests)
     _outward(block, events, sends, requests)
@@ -79,7 +85,7 @@ def peer_exchanges(events: Events, sends: Sends, answers: Answers) -> tuple[Bloc
 
 
 def _begin(channel: str, events: Events, sends: Sends, requests: Requests) -> Block:
-    """Who, what, how large, and where the exchange starts."""
+    """Make the block of a channel, with everything that is known when a message is sent."""
     message = requests.message
     entry = send_entries(sends, events, requests)
     token = events.take("token", requests.handler)
@@ -101,12 +107,15 @@ def _begin(channel: str, events: Events, sends: Sends, requests: Requests) -> Bl
 
 
 def _sent(block: Block, events: Events, requests: Requests) -> Ints:
-    """The end of what came to no queue: return of the send call, or the begin where it was lost."""
+    """The end of an exchange without a queued answer: where its send call returned.
+
+    If that call was not recorded, it is the exchange's start.
+    """
     return last_seen(events.take("end_ns", requests.call), block.columns["start_ns"])
 
 
 def _outward(block: Block, events: Events, sends: Sends, requests: Requests) -> None:
-    """encode, send_entry and deliver."""
+    """Add the stages encode, send_entry and deliver."""
     row = np.arange(block.size)
     call = events.take("start_ns", requests.call)
     unicast = events.take("start_ns", requests.unicast)
@@ -116,7 +125,7 @@ def _outward(block: Block, events: Events, sends: Sends, requests: Requests) -> 
 
 
 def _parts_way(events: Events, answers: Answers, parts: Parts) -> Way:
-    """The way of every part; a part's cursor is the end of the copy of the one before."""
+    """The way of every part; the reader was busy until it had copied the part before."""
     copied = events.take("end_ns", answers.copy[parts.answer])
     cursor = np.full(parts.answer.size, NONE, np.int64)
     cursor[1:] = np.where(parts.number[1:] > 0, copied[:-1], NONE)
@@ -126,7 +135,7 @@ def _parts_way(events: Events, answers: Answers, parts: Parts) -> Way:
 def _handling(
     block: Block, events: Events, requests: Requests, answers: Answers, parts: Parts
 ) -> None:
-    """handler and reply, up to the first answer lying in the queue."""
+    """Add the stages handler and reply, until the first answer is queued; or send_exit."""
     row = np.arange(block.size)
     begin = events.take("start_ns", requests.arrival)
     done = events.take("end_ns", requests.handler)
@@ -138,7 +147,8 @@ def _handling(
     source = answers.source[answer]
     by_unicast = among(events.at("netlink_unicast"), source)
     replying[exchange] = np.where(by_unicast, events.take("start_ns", source), NONE)
-    # Without the module's tracepoint the handler lasts until it sends, or queues, its answer.
+    # Only msgchan has a tracepoint where its handler is done. Other handlers count until they
+    # send their answer by netlink_unicast, or until it is queued.
     done = first_seen(done, replying, lying)
     block.pieces.add("handler", row, begin, done)
     block.pieces.add("reply", row, np.where(done < lying, done, NONE), lying)
@@ -150,7 +160,12 @@ def _handling(
 
 
 def _answering(block: Block, events: Events, answers: Answers, parts: Parts, way: Way) -> None:
-    """queue, wake and copy of every part, and what lies between two parts."""
+    """Add the stages queue, wake and copy of every part.
+
+    The next part of a dump is often made after the last one was copied, by netlink_dump in
+    the reader's receive call. Then the time from that copy to netlink_dump is recv_exit
+    again, and netlink_dump itself handler again.
+    """
     add_way(block.pieces, parts.request, way)
     following = np.flatnonzero(parts.number > 0)
     before = following - 1
@@ -176,7 +191,7 @@ def _ending(
     way: Way,
     match: Ints,
 ) -> None:
-    """recv_exit and decode of the last part, totals, and how the exchange ended."""
+    """Add recv_exit and decode of the last part; fill in end, sizes, errno and status."""
     size = block.size
     last = np.ones(parts.request.size, np.bool_)
     last[:-1] = parts.request[1:] != parts.request[:-1]
@@ -224,10 +239,13 @@ def _judge(
     finished: Mask,
     read: Mask,
 ) -> None:
-    """errno and status.
+    """Fill in errno and status (for their meaning see ``Frames.exchanges``).
 
-    errno is what the answer carried, else what the module's handler returned,
-    else what the send call returned.
+    errno is the one that an answer carried; if none did, the one that the module's handler
+    returned; else the one that the send call returned. A request needs an answer to be
+    complete if it has NLM_F_ACK, was answered by a dump or at all, or the kernel tried to
+    answer it. ``finished`` marks the requests whose completing answer was read, ``read``
+    those of which any answer was read.
     """
     used = np.flatnonzero(match >= 0)
     carried = np.zeros(block.size, np.int64)
@@ -250,7 +268,7 @@ def _judge(
 
 
 def _tried_to_answer(events: Events, requests: Requests, size: int) -> Mask:
-    """Requests inside which the kernel called netlink_unicast, whatever became of it."""
+    """Requests in which the kernel called netlink_unicast to the sender, even if that failed."""
     calls = np.flatnonzero(events.at("netlink_unicast"))
     outer = ancestor(events, calls, events.at("netlink_unicast"))
     position = np.full(len(events) + 1, NONE, np.int64)

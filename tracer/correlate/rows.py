@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rows of ``run.exchanges`` before their stages: one block of columns per channel."""
+"""Blocks: the exchanges of one channel, from which the rows of ``run.exchanges`` are made."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ INTEGERS = (
 class Block:
     """The exchanges of one channel.
 
-    ``columns`` has the names of ``INTEGERS``; ``token`` is unsigned; ``send`` and
-    ``receive`` are the entries of the user's log that belong to each exchange;
-    ``pieces`` refers to rows of this block.
+    ``columns`` has some or all of `INTEGERS`. ``token`` holds the 64 bits of an unsigned
+    number. ``send`` and ``receive`` are the indices of the log entries that belong to each
+    exchange, NONE if there is none. ``pieces`` number the exchanges by their row here.
     """
 
     channel: str
@@ -58,12 +58,12 @@ class Block:
     receive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def column(self, name: str) -> Ints:
-        """The column, all NONE when the channel has no such thing."""
+        """The column of that name, all NONE if the channel does not have it."""
         return self.columns.get(name, np.full(self.size, NONE, np.int64))
 
 
 def identity(events: Events, message: Ints) -> dict[str, Ints]:
-    """netns, proto, portid, seq and msg_type as the message's event tells them."""
+    """The columns netns, proto, portid, seq and msg_type, from the message's event."""
     return {
         "netns": events.take("netns", message),
         "proto": events.take("proto", message),
@@ -74,7 +74,7 @@ def identity(events: Events, message: Ints) -> dict[str, Ints]:
 
 
 def first_seen(*times: Ints) -> Ints:
-    """The first of the times that was observed, by row."""
+    """For each row the first of the arguments that was observed (not NONE)."""
     result = times[-1]
     for time in times[-2::-1]:
         result = np.where(time != NONE, time, result)
@@ -82,7 +82,7 @@ def first_seen(*times: Ints) -> Ints:
 
 
 def last_seen(*times: Ints) -> Ints:
-    """The latest observed time, by row, NONE where none was."""
+    """For each row the latest of the times, NONE if none was observed."""
     result = times[0]
     for time in times[1:]:
         result = np.maximum(result, time)
@@ -90,6 +90,10 @@ def last_seen(*times: Ints) -> Ints:
 
 
 def agree(sends: Sends, entry: Ints, token: Ints, known: Mask) -> npt.NDArray[np.object_]:
-    """``exact`` where the user's entry was found and its token, where both have one, agrees."""
+    """The column ``match`` (see ``Frames.exchanges``).
+
+    ``known`` marks the rows whose token was observed in the kernel; only there is it compared
+    with the token of the log entry.
+    """
     same = (entry >= 0) & (~known | (sends.take("token", entry) == token))
     return np.where(same, "exact", np.where(entry >= 0, "order", "none")).astype(object)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Socket options: one system call, one exchange, matched by thread and nesting."""
+"""Exchanges of the channels ``setsockopt`` and ``getsockopt``: one for each system call."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sockopt_exchanges(events: Events, sends: Sends, channel: str) -> Block:
 
 
 def _child(events: Events, outer: Ints, point: str) -> Ints:
-    """The first event of ``point`` directly inside each call, NONE without one."""
+    """The first event of ``point`` directly inside each call, NONE if there is none."""
     inside = np.flatnonzero(events.at(point) & (events.parent >= 0))
     found = np.full(len(events) + 1, NONE, np.int64)
     found[events.parent[inside][::-1]] = inside[::-1]
@@ -72,7 +72,7 @@ def _describe(
 def _stages(
     block: Block, events: Events, sends: Sends, inner: Ints, call: Ints, handler: Ints
 ) -> None:
-    """encode, entry, handler, copy, exit, decode; handler again between two copies."""
+    """Add the stages. Between two copies of one call, the handler runs again."""
     row = np.arange(block.size)
     called, returned = events.take("start_ns", call), events.take("end_ns", call)
     begin = first_seen(events.take("start_ns", handler), events.start_ns[inner])
@@ -91,7 +91,7 @@ def _stages(
     block.pieces.add("handler", owner, free, start)
     block.pieces.add("copy", owner, np.where(whole, start, NONE), end)
     leaves = done.copy()
-    # A site that sees only where a copy begins leaves its end, and the exit, unknown.
+    # If the site sees only the begin of a copy, the stages copy and exit are unknown.
     leaves[owner] = np.where(whole, end, NONE)
     without = np.ones(block.size, np.bool_)
     without[owner] = False
@@ -103,8 +103,8 @@ def _stages(
 def _copies(events: Events, inner: Ints) -> tuple[Ints, Ints, Mask]:
     """The copies inside each call, the row of their call, and whether their end was seen.
 
-    Where the module reports its own copies they count, else what was seen of
-    ``_copy_to_user`` from outside.
+    If msgchan's own tracepoints reported a call's copies, these are taken; otherwise the
+    calls of ``_copy_to_user`` that the relay or the breakpoint reported.
     """
     position = np.full(len(events) + 1, NONE, np.int64)
     position[inner] = np.arange(inner.size)

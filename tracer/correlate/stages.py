@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages of an exchange: what lies between which two observations."""
+"""The stages of an exchange, defined by the two observations that bound each of them."""
 
 STAGES = (
     "encode",
@@ -16,35 +16,46 @@ STAGES = (
     "send_exit",
     "decode",
 )
-"""Every stage, in the order of an exchange's critical path.
+"""Every stage, in the order in which an exchange goes through them.
 
-Adjacent stages share the observation between them, so they add up.
+Each stage begins where the one before it ends: both share one observation. So the stages of an
+exchange add up to its total, if all were observed. An exchange goes through the stages of
+its channel only; those marked *netlink* or *socket options* belong to these channels.
 
 encode
-    The program's own: its send, or its socket-option call, begins → entry of the system call.
+    In the program, from the begin of its send (or of its socket-option call) until it enters
+    the system call. Known only if the program keeps a log.
 send_entry
-    Netlink: → entry of ``netlink_unicast``.
+    *Netlink.* From the entry of the send call to the entry of ``netlink_unicast``.
 entry
-    Socket options: → the handler begins.
+    *Socket options.* From the entry of the system call to the begin of the handler.
 deliver
-    Netlink: → the handler begins.
+    *Netlink.* From the entry of ``netlink_unicast`` to the begin of the kernel's handler. A
+    message to another process (``peer``) has no such stage.
 handler
-    → the handler is done, or the reply's ``netlink_unicast``, or the copy begins; the later
-    parts of a dump.
+    From the begin of the handler until it is done. msgchan reports that; of other handlers it
+    is where they send their reply, or for a socket option where they begin to copy or return.
+    A dump whose later parts are made inside receive calls is in this stage again each time.
 reply
-    → the reply lies in the receiver's queue.
+    *Netlink.* From there until the reply is queued at the receiver's socket. ``notify`` begins
+    with this stage, where the kernel sends; of ``peer`` it begins at ``netlink_unicast``.
 queue
-    → the receiver asks for it; 0 when it already waited.
+    *Netlink.* From there until the receiver asks for the message by a receive call. 0 if the
+    receiver already waited, in a receive call or in poll, select or epoll.
 wake
-    → the copy to user space begins.
+    *Netlink.* From there until the copy to user space begins, for example the time in which a
+    waiting receiver is woken.
 copy
-    → the copy ends.
+    The copy to user space (not of ``setsockopt``, which copies nothing out).
 recv_exit
-    → return of the receive call.
+    *Netlink.* From the end of the copy to the return of the receive call, or to the making of
+    a dump's next part in that call.
 exit
-    Socket options: → return of the system call.
+    *Socket options.* From the end of the copy or handler to the return of the system call.
 send_exit
-    Only without a reply: the handler is done → return of the send call.
+    *Netlink*, requests without a reply. From the end of the handler to the return of the send
+    call.
 decode
-    The program's own: → its receive, or its call, ends.
+    In the program, from the return of the system call to the end of its receive (or of its
+    socket-option call). Known only if the program keeps a log.
 """

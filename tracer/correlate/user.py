@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user side's log, and which system call belongs to which of its entries."""
+"""The user side's log as columns, and the search for the entry of each system call in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sends:
 
 
 def sends_of(frame: pd.DataFrame) -> Sends:
-    """The columns of ``run.sends``; the token keeps its 64 bits (as a signed integer)."""
+    """The columns of ``run.sends`` as int64; a token's 64 bits are taken for a signed number."""
     columns = {
         name: frame[name].to_numpy().astype(np.int64) for name in frame.columns if name != "token"
     }
@@ -47,11 +47,13 @@ def entry_of_call(
     identity: tuple[Ints, ...] = (),
     names: tuple[str, ...] = (),
 ) -> Ints:
-    """The log entry in which each system call lies, NONE where there is none.
+    """The log entry to which each system call belongs, NONE if there is none.
 
-    ``call`` are indices of events (NONE allowed), ``wanted`` selects entries of the
-    right kind. ``identity`` and ``names`` narrow the match to entries whose columns
-    ``names`` equal ``identity``: several messages may go through one call.
+    A program takes the times of an entry before and after the call. So the call's entry is
+    the one of the same thread whose begin and end enclose the call. ``call`` are indices of
+    events (NONE allowed), ``wanted`` selects entries of the right kind. Several messages
+    may go through one call, with an entry each: ``names`` are columns of the log whose
+    values must then equal those in ``identity``.
     """
     entry = np.flatnonzero(wanted)
     left = (events.take("tid", call), *identity)
