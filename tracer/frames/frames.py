@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A recording as pandas frames: what was observed, what was logged, and what became of it."""
+"""A recording as pandas frames: observations, log, the exchanges made of them, and the ledger."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Frames:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """``meta.json``: machine, plan, command, witnesses."""
+        """The content of ``meta.json``: machine, attach plan, command, witnesses."""
         return self._recording.meta
 
     @property
     def damage(self) -> list[str]:
-        """What could not be read, a line each; empty for a complete recording."""
+        """One line for each part that is missing or cannot be read; empty for a whole recording."""
         return self._recording.damage
 
     @property
@@ -42,21 +42,21 @@ class Frames:
         """The user side's log: one row per send, receive or socket-option call of the program.
 
         begin_ns, end_ns
-            When the program began and ended it, ns.
+            When the program began and ended the send, receive or call, ns.
         intended_ns
-            When it was to begin (``tracer drive --rate``), ns; 0: not scheduled.
+            When the send was scheduled to begin (``tracer drive --rate``), ns; 0 if it was not.
         tid, tgid
-            The thread, and its process.
+            Thread id and process id.
         portid, seq, proto
-            Of netlink: port id, sequence number, protocol.
+            Netlink port id, sequence number and protocol; 0 for socket options.
         size
             Bytes sent or received.
         token
-            The msgchan request's token, 0 without one.
+            The token of the msgchan request, 0 if there is none.
         type
-            ``nlmsg_type``, or the socket option.
+            ``nlmsg_type``, or the number of the socket option.
         errno
-            What the call failed with, 0: nothing.
+            The error of the call, or the one that the received message carries; 0: none.
         channel
             0 netlink, 1 setsockopt, 2 getsockopt, 3 notify.
         kind
@@ -66,12 +66,14 @@ class Frames:
 
     @property
     def tasks(self) -> pd.DataFrame:
-        """The traced threads and their names, a row for each time one was read.
+        """The traced threads and their names, one row for each time that a name was read.
+
+        That is when a traced thread starts another one, and when it executes a program.
 
         start_ns
-            When it was read, ns.
+            When the name was read, ns.
         tid, tgid, ppid
-            The thread, its process, its parent process.
+            Thread id, process id, and the parent's process id.
         netns
             The network namespace (inode number).
         comm
@@ -81,36 +83,37 @@ class Frames:
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """One row per observation of the kernel, in the order of the ring.
+        """One row per observation in the kernel, in the order in which they left the ring.
 
         start_ns, end_ns
-            When the call was entered and left, ns.
+            When the call was entered and when it returned, ns; equal for an instant.
         point
-            Where: the kernel's own name.
+            What was observed: mostly the kernel function's own name.
         kind
-            1 a span, 2 a further message in the same buffer.
+            1: a call or an instant; 2: a second or later message in a buffer that was sent.
         depth
             How many observed calls enclose it.
         cpu, tid, tgid, comm, netns
-            Where it ran and for whom. ``comm`` is the thread's name, ``netns`` the network
+            The CPU, the thread that was running, its process, its name, and the network
             namespace (inode number).
         sock, skb
-            The socket and the message buffer as small ids, -1: none.
+            The socket and the message buffer (``sk_buff``) as small ids, -1: none.
         token
-            The msgchan request's token, 0 without one.
+            The token of the msgchan request, 0 if there is none.
         proto, portid, seq
-            Of netlink: protocol, port id, sequence number. At ``msgchan_handler`` proto is
-            the module's channel.
+            Netlink protocol, port id and sequence number. At ``msgchan_handler``, ``proto`` is
+            the number of the module's channel.
         type
-            ``nlmsg_type``, or the socket option.
+            ``nlmsg_type``, or the number of the socket option.
         flags
-            ``nlmsg_flags``.
+            ``nlmsg_flags``; of a receive call its ``MSG_*`` flags; of ``netlink_dump`` 1 in the
+            last part.
         size
             Bytes.
         ret
-            What the call returned.
+            What the call returned; at ``__netlink_sendskb`` the error in the message, or 0.
         direction
-            Of ``netlink_unicast``: 1 to the kernel, 2 to user space, 3 to a peer.
+            Of ``netlink_unicast``: 1 to the kernel, 2 to user space, 3 to another process.
         """
         events = self._recording.events
         return events.assign(comm=self._comm(events))
@@ -122,85 +125,104 @@ class Frames:
 
     @property
     def exchanges(self) -> pd.DataFrame:
-        """One row per request and its reply, per socket-option call, or per unasked message.
+        """One row per exchange: a request and its replies, a socket-option call, or a notification.
 
-        Sorted by ``start_ns``. NA: the exchange has no such thing, or the plan cannot see it.
+        Sorted by ``start_ns``. NA means that the exchange has no such value, or that the attach
+        plan cannot observe it.
 
         channel
-            ``netlink`` (request to the kernel), ``setsockopt``, ``getsockopt``, ``notify``
-            (unasked message, one row per receiver), ``peer`` (process to process).
+            ``netlink`` (a request to the kernel), ``setsockopt``, ``getsockopt``, ``notify``
+            (a message that answers no request, one row per receiver), ``peer`` (a message from
+            one process to another).
         name
-            The type, to read: ``msgchan echo``, ``route 18``, ``option 64``.
+            The type of the exchange in words: ``msgchan echo``, ``route 18``, ``option 64``.
         tgid, tid, comm, netns
-            Who: process, thread, its name, network namespace. Of ``notify`` the receiver.
+            The process, the thread, its name and its network namespace; of ``notify`` those of
+            the receiver.
         proto, portid, seq, msg_type
-            What, of netlink: protocol, port id, sequence number, ``nlmsg_type``.
+            Netlink protocol, port id, sequence number and ``nlmsg_type``.
         optname
-            What, of socket options: the option.
+            The number of the socket option.
         token
-            The msgchan request's token, 0 without one.
+            The token of the msgchan request, 0 if there is none.
         request_bytes, reply_bytes, copied_bytes
-            How large, in bytes; a netlink reply is padded to 4 bytes.
+            Bytes of the request, of its replies, and copied to user space. A netlink reply is
+            padded to a multiple of 4 bytes.
         replies
-            Messages that answered.
+            How many messages answered the request.
         errno
-            What the answer, the handler or the call reported; 0: nothing.
+            The error that an answer carried, else that of the module's handler, else that of the
+            system call; 0: none.
         status
-            ``ok``, ``error``, ``partial`` (answered, never completed), ``unanswered``,
-            ``unmatched_user`` (logged, not seen), ``unmatched_kernel`` (seen, not logged by
-            a process that keeps a log).
+            How the exchange ended.
+            ``ok``: complete. A request is complete when what it asked for has been read: the last
+            part of a dump, the ack with NLM_F_ACK, otherwise the first reply. One that the kernel
+            does not answer, such as a sink, is complete when it has been handed over.
+            ``error``: it ended with the error in ``errno``.
+            ``partial``: some answers were read, but not the one that completes it.
+            ``unanswered``: no answer was read.
+            ``unmatched_user``: the program logged it, but the probes did not see it.
+            ``unmatched_kernel``: the probes saw it, but the program, which keeps a log, did not
+            log it.
         match
-            ``exact``: log entry found and tokens agree; ``order``: found, tokens disagree;
-            ``none``: no log.
+            How it was joined with the user's log. ``exact``: with an entry that has the same
+            token (or one of the two has none); ``order``: with an entry that has another token;
+            ``none``: no entry was found.
         logged
             Whether an entry of the user's log belongs to it.
         start_ns
-            When it began, ns.
+            When it began, ns: in the program if it keeps a log, else in the kernel.
         total_ns
             How long it took, ns: the sum of its stages and ``unexplained_ns``.
         encode_ns, send_entry_ns, entry_ns, deliver_ns, handler_ns, reply_ns, queue_ns, wake_ns, \
 copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
             The stages, ns; see :data:`tracer.correlate.stages.STAGES`.
         unexplained_ns
-            What no stage explains, ns; never negative, 0 on msgchan under a full plan.
+            The time that is in no stage, because its bounds were not observed, ns. Never
+            negative; normally 0 on msgchan's channels if the plan observes every point.
         send_return_ns
-            Netlink: first reply queued → return of the send call, ns; overlaps ``queue``.
+            Netlink: from queueing the first reply to the return of the send call, ns. This is no
+            stage, because it overlaps ``queue``.
         first_reply_ns
-            Start → return of the call that read the first reply, ns.
+            Netlink: from the start to the return of the call that read the first reply, ns.
         """
         return self._correlation.exchanges
 
     @property
     def stages(self) -> pd.DataFrame:
-        """The same as ``exchanges``, long: one row for each time that an exchange was in a stage.
+        """The stages of ``exchanges`` in long form: one row for each time an exchange was in one.
 
         exchange
-            Row of ``exchanges``.
+            The row in ``exchanges``.
         stage
-            Its name; see :data:`tracer.correlate.stages.STAGES`.
+            The name of the stage; see :data:`tracer.correlate.stages.STAGES`.
         occurrence
-            The running number among the exchange's rows of this stage, from 0.
+            0 for the first time that the exchange was in this stage, 1 for the second, ….
         start_ns, dur_ns
-            When it began and how long it took, ns.
+            When the exchange entered the stage, and for how long, ns.
         """
         return self._correlation.stages
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        """The balance: one row for each two counts of the same thing.
+        """The ledger: each row compares two independent counts of the same thing.
+
+        For example: how many requests the module counted, and how many the probes recorded.
 
         line
             What was counted.
         witness, count
-            Who counted it, and how many; NA: unknown, for want of a witness.
+            Who counted it, and the count; NA if the recording lacks that witness.
         against, other
-            Who else did, and how many.
+            The second witness, and its count. ``none expected``: any count is a loss.
+            ``declared``, ``known losses``: the line only informs.
         difference
-            ``count - other``; NA with ``count``.
+            ``count - other``; NA if ``count`` is.
         ok
-            Whether that is as it should be.
+            Whether the two counts agree, as far as they must.
         note
-            What else there is to know, such as traffic of processes that are not traced.
+            The reason for a difference, or other facts, such as traffic of processes that are
+            not traced.
         """
         recording = self._recording
         return balance(

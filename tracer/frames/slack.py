@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a recording may lack because it ended in the middle of something, and no more.
+"""The slack: what a recording may lack because it ended in the middle of something.
 
-Two things end in the middle. *Calls* of threads that go on when tracing stops: their spans
-are told by thread and port (``end.open`` of ``meta.json``), and the module may have counted
-a request whose record never came. And the *user's log* of a thread that was killed, or that
-went on: an entry is written after its call returned, so a thread's last call may lack it; and
-an entry that was under way when tracing stopped may tell of a call that nobody saw.
+Two things may be cut off when a recording ends:
+
+- *Calls* that have not returned when tracing stops. Their records are never written, but the
+  module may have counted a request already. The recorder notes these calls, with thread and
+  port id (``end.open`` in ``meta.json``).
+- *Log entries* of a thread that was killed or that goes on. An entry is written after its call
+  has returned, so the entry of such a thread's last call may be missing. Conversely, an entry
+  that was being made while tracing stopped may describe a call that no probe saw.
+
+The ledger allows for exactly these, so that every other difference makes it untrusted.
 """
 
 from __future__ import annotations
@@ -29,10 +34,15 @@ _LOGGED = (*SENDS, *RECEIVES, "setsockopt", "getsockopt")
 class Slack:
     """How many calls each count may be short of.
 
-    ``handlers``: begun in the module, by its channel; ``requests``: inside the
-    ``netlink_unicast`` that brings them to the kernel, by protocol and port id.
-    ``unlogged`` (seen, no entry) and ``unseen`` (an entry, not seen): by channel of
-    ``exchanges``; ``unlogged_reads`` and ``unseen_receives``: the same of receives.
+    handlers
+        Requests inside a handler of the module when tracing stopped, by its channel.
+    requests
+        Requests inside ``netlink_unicast`` when tracing stopped, by protocol and port id.
+    unlogged, unseen
+        Exchanges without an entry in the user's log, and entries without an observed call, by
+        channel of ``exchanges``.
+    unlogged_reads, unseen_receives
+        The same for receives.
     """
 
     handlers: Counter[str] = field(default_factory=Counter)
@@ -43,14 +53,14 @@ class Slack:
     unseen_receives: int = 0
 
     def log(self, *channels: str) -> int:
-        """What the user's log of ``channels`` and the kernel may differ by."""
+        """By how much the user's log and the kernel's count of ``channels`` may differ."""
         return sum(self.unlogged[channel] + self.unseen[channel] for channel in channels)
 
 
 def slack_of(
     meta: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame, correlation: Correlation
 ) -> Slack:
-    """The slack of one recording; none for one that does not tell how it ended."""
+    """The slack of one recording; none if its ``meta.json`` lacks ``end``."""
     end = meta.get("end")
     if not end:
         return Slack()
@@ -78,7 +88,7 @@ def slack_of(
 
 
 def _open(calls: list[dict[str, Any]]) -> tuple[Counter[str], Counter[tuple[int, int]]]:
-    """Requests inside a handler of the module, and those on their way there and back."""
+    """``handlers`` and ``requests`` of :class:`Slack`, from the open calls."""
     handlers: Counter[str] = Counter()
     requests: Counter[tuple[int, int]] = Counter()
     for call in calls:
@@ -90,9 +100,10 @@ def _open(calls: list[dict[str, Any]]) -> tuple[Counter[str], Counter[tuple[int,
 
 
 def _last_calls(end: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame) -> pd.DataFrame:
-    """Of each thread that was cut off the last call, where the log has no entry begun later.
+    """The last call of each thread that was cut off, if its log entry may be missing.
 
-    It is one that was recorded, or one that the thread was inside of when tracing stopped.
+    That call was recorded, or it was open when tracing stopped. Threads whose log has an entry
+    that began later are left out, because then the last call's entry cannot be missing.
     Columns ``tid``, ``call_ns``, ``return_ns``.
     """
     points = events["point"].isin(_LOGGED)
@@ -111,13 +122,13 @@ def _last_calls(end: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame) 
 
 
 def _inside(rows: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
-    """Those of ``rows`` (``tid``, ``start_ns``) that began in one of ``calls``."""
+    """Those of ``rows`` (``tid``, ``start_ns``) that began within one of ``calls``."""
     joined = rows.astype({"tid": np.int64}).merge(calls.astype({"tid": np.int64}), on="tid")
     return joined[joined["start_ns"].between(joined["call_ns"], joined["return_ns"])]
 
 
 def _latest_call(events: pd.DataFrame) -> pd.Series:
-    """When each thread began the last of its calls that was recorded (ns), by ``tid``."""
+    """When each thread began the last call of its that was recorded (ns); the index is ``tid``."""
     calls = events[events["point"].isin(_LOGGED)]
     return calls["start_ns"].groupby(calls["tid"].astype(np.int64)).max()
 
@@ -125,10 +136,11 @@ def _latest_call(events: pd.DataFrame) -> pd.Series:
 def _under_way(
     end: dict[str, Any], latest: pd.Series, tid: pd.Series, begin: pd.Series, over: pd.Series
 ) -> pd.Series:
-    """Which log entries (ns) may be unseen because tracing stopped.
+    """Which log entries (begin and end in ns) may tell of calls that nobody saw.
 
-    They were under way while it did, and nothing that their thread did later was recorded:
-    threads are let go one after the other, and each of them is from then on unseen for good.
+    Tracing stops thread by thread, and a thread whose tracing has stopped is not seen again. So
+    an entry is excused when it overlaps the time in which tracing was stopped, and when no call
+    that its thread began later was recorded.
     """
     let_go = begin >= tid.astype(np.int64).map(latest).fillna(-1)
     return (begin <= end["stopped_ns"]) & (over >= end["stopping_ns"]) & let_go

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The balance of a recording: what one witness counted against what another did.
+"""The ledger of a recording: what one witness counted, compared with what another counted.
 
-Every line compares two independent counts of the same thing. A recording is
-trusted when every line is ``ok``. A count that a missing witness would have told is NA, and
-its line is not ``ok``.
+Every line compares two independent counts of the same thing. A recording is trusted when
+every line is ``ok``. If a witness is missing, its count is NA and the line is not ``ok``.
 """
 
 from __future__ import annotations
@@ -34,11 +33,7 @@ def balance(
     correlation: Correlation,
     damage: list[str],
 ) -> pd.DataFrame:
-    """The ledger: one row per comparison, columns :data:`COLUMNS`.
-
-    ``count`` and ``other`` are numbers of things (records, calls, messages); the
-    note says what else there is to know, such as traffic of processes not traced.
-    """
+    """The ledger, one row per comparison; for the columns see ``Frames.ledger``."""
     exchanges = correlation.exchanges
     gaps = lacking(meta)
     written = meta

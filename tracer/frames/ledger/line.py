@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the ledger; ``difference`` is ``count - other``."""
+    """One line of the ledger; for its fields see ``Frames.ledger``."""
 
     line: str
     witness: str
@@ -31,7 +31,10 @@ def compared(
     slack: int = 0,
     excuse: str = "cut off in the middle",
 ) -> Line:
-    """A line that is ok when the counts differ by at most ``slack`` calls, for the ``excuse``."""
+    """A line that is ok when the counts differ by at most ``slack`` calls.
+
+    If they do differ, the note gives the ``excuse``: "up to 2 calls cut off in the middle".
+    """
     difference = count - other
     if difference and abs(difference) <= slack:
         calls = f"up to {slack} {'call' if slack == 1 else 'calls'} {excuse}"
@@ -40,11 +43,11 @@ def compared(
 
 
 def none_expected(line: str, witness: str, count: int, note: str = "") -> Line:
-    """A loss: there should be none."""
+    """A line that is ok when nothing was counted, such as one of lost records."""
     return compared(line, witness, count, "none expected", 0, note)
 
 
 def unknown(meta: dict[str, Any], line: str, witness: str, against: str, other: int) -> Line:
-    """A comparison that a missing witness leaves open."""
+    """A line without a count, because its witness is missing; never ok."""
     closed = "meta.json lacks it" if meta["clean"] else "the recording was not closed"
     return Line(line, witness, None, against, other, None, False, f"unknown: {closed}")

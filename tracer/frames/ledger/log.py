@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user's log: its entries, and the calls that were seen of those who kept one."""
+"""Ledger lines about the user's log: its entries against the calls that the probes saw."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from tracer.recording.witnesses import LogCount
 
 
 def entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
-    """Entries of the user's log: counted by process when they were read, and found here."""
+    """The entries of the log: how many the recorder read, and how many the recording holds.
+
+    The counts and sums of times of every single process must agree.
+    """
     if meta["schema"] < 2:
         return
     name, witness = "entries of the log", "spool"
@@ -42,7 +45,7 @@ def entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
 def logged(
     sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation, slack: Slack
 ) -> Iterator[Line]:
-    """The user's log against what was seen of the processes that kept one."""
+    """The entries of the log against the calls of the same processes that the probes saw."""
     if sends.empty:
         return
     logging = exchanges["tgid"].isin(sends["tgid"].unique()) & (
@@ -70,9 +73,10 @@ def logged(
 
 
 def refused(meta: dict[str, Any]) -> Iterator[Line]:
-    """What lay in the spool and was not taken for a log (see :mod:`tracer.clients.spool_reader`).
+    """Files in the spool that were not taken for logs (see :mod:`tracer.clients.spool_reader`).
 
-    A stranger's files are declared: nobody else may decide whether a recording is trusted.
+    Those of users that traced processes ran as make the recording untrusted. Those of other
+    users are only told: otherwise anybody could make recordings untrusted.
     """
     spool = meta.get("spool")
     if spool is None:
@@ -95,6 +99,7 @@ def refused(meta: dict[str, Any]) -> Iterator[Line]:
 
 
 def joins(exchanges: pd.DataFrame, correlation: Correlation, slack: Slack) -> Iterator[Line]:
+    """Exchanges that were not joined, or in a way that cannot be right."""
     status = exchanges["status"].value_counts()
     for name, witness, key, cut in (
         ("sends nobody saw", "user's log", "unmatched_user", slack.unseen),

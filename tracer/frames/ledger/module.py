@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module: what msgchan counted while we recorded, against what was recorded."""
+"""Ledger lines about msgchan: what the module counted during the recording, and our records."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tracer.recording.witnesses import watched
 def module_lines(
     meta: dict[str, Any], events: pd.DataFrame, exchanges: pd.DataFrame, slack: Slack
 ) -> Iterator[Line]:
-    """What msgchan counted while we recorded, against what its tracepoints told us.
+    """The module's counters during the recording, against the records of its tracepoints.
 
-    It counts in every network namespace by itself; the counters are those of the recorder's.
-    Recordings made before the tracepoints told the namespace have 0 there.
+    The module counts separately in each network namespace, and the counters are those of the
+    recorder's namespace: handlers in other namespaces are not compared. In old recordings,
+    whose tracepoints did not report the namespace, it is 0.
     """
     handlers = events[events["point"] == "msgchan_handler"]
     stats = meta.get("stats") or {}
@@ -37,8 +38,10 @@ def module_lines(
         on_channel = handlers["proto"] == code
         recorded = int((on_channel & here).sum())
         elsewhere = int((on_channel & ~here).sum())
-        # The module was read between two readings of what the probes saw of others: they
-        # bound the foreign share; what others do meanwhile is under way on some CPU.
+        # The module also counts requests of processes that are not traced. The probes count those
+        # (foreign), and were read before and after the module's counters: the two readings
+        # bound how many of them the counters contain. If they differ, foreign requests came in
+        # meanwhile, and on each CPU one may have been counted by only one of the two.
         low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
         high = after["late"][channel]["foreign"] - before["early"][channel]["foreign"]
         share = min(lost, max(counted - recorded - low, 0))
@@ -63,7 +66,7 @@ def module_lines(
 
 
 def _lost(meta: dict[str, Any], point: str) -> int:
-    """Records of the point that the ring had no room for; 0 where nobody knows."""
+    """How many records of the point found no room in the ring; 0 if the account is missing."""
     return int(meta["accounts"].get(point, {}).get("lost", 0))
 
 
@@ -78,12 +81,17 @@ def _module_ports(
     exchanges: pd.DataFrame,
     slack: Slack,
 ) -> Iterator[Line]:
-    """Requests by port id; the module's table is that of the recorder's network namespace.
+    """The module's count of requests by port id, against ``netlink_unicast`` at that port.
 
-    A process that ran before it was traced sent some unseen: at most what the probes counted
-    of processes not traced. What the module counts at no port id of its own (requests without
-    the right to ask, ports that made room for others) it counts at port id 0: from there comes
-    what a port lacks, as far as it goes.
+    Only the recorder's network namespace is compared, whose port table was read. Two causes
+    may make the counts of a port differ:
+
+    - A process may have sent requests in the recording before it was traced. The module counts
+      these at its port; the probes saw them as those of a process that is not traced. So a
+      port may have at most that many more.
+    - Some requests have no entry by port id, such as those of ports evicted from the full
+      table. The module counts them at port id 0. What a port lacks is taken from there, as
+      long as that count lasts, and the note says how much.
     """
     unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
     proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto") or 30)
@@ -132,10 +140,13 @@ def _module_replies(
     events: pd.DataFrame,
     slack: Slack,
 ) -> Iterator[Line]:
-    """Replies by the module's tracepoint, and as they came to lie in a traced socket's queue.
+    """Replies that the module sent to traced sockets, against those that were queued there.
 
-    When the sockets are traced no more, a reply may be between the two: each that then counts
-    as another's may be one, at most one on each CPU, or one of a request still under way.
+    At the end, the sockets are no longer traced from some moment on. A reply that is being sent
+    at that moment may be counted by one witness only: it was queued at a traced socket, but when
+    the tracepoint fired, the socket counted as another's. There is at most one on each CPU, and
+    no more than replies to other sockets were counted since. The replies of requests that were
+    still open are allowed for as well.
     """
     stopping = after.get("stopping") or after["late"]
     under_way = Counter[int]()
@@ -143,7 +154,7 @@ def _module_replies(
         under_way[proto] += number
     parameters = (meta.get("module") or {}).get("parameters") or {}
     queued = events[events["point"] == "__netlink_sendskb"]
-    lost = _lost(meta, "__netlink_sendskb")  # of both together
+    lost = _lost(meta, "__netlink_sendskb")  # of both channels together
     for channel, parameter, default in (
         ("netlink", "netlink_proto", 30),
         ("icmp", "icmp_proto", 31),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The readers: messages that were queued for traced sockets, and what was read of them."""
+"""Ledger lines about readers: messages queued at traced sockets, and how many were read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracer.frames.ledger.line import Line, compared
 
 
 def reader_lines(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
-    """Messages queued for traced sockets: read, or still lying there at the end."""
+    """Receive calls against copies, copies against queued messages, and dropped messages."""
     copies = "skb_copy_datagram_iter"
     yield compared("netlink reads", "receive calls", reads.calls, copies, reads.filled)
     left = reads.queued - reads.known

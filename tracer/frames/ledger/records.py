@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Records: what the probes wrote, what was lost on the way, and what is on the disk."""
+"""Ledger lines about records: how many the probes wrote, lost, and the recording holds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tracer.recording.witnesses import watched
 
 
 def records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) -> Iterator[Line]:
-    """Records by point: counted by the probe when it wrote one, and found here.
+    """For each point, how many records its probe wrote, and how many the recording holds.
 
-    The sum of their times is compared as well (modulo 2**64), so that a record that
-    was moved in time is found out.
+    The sums of their times (modulo 2**64) must agree as well, so that a record whose times were
+    changed is noticed.
     """
     accounts = meta["accounts"]
     planned = watched(meta) | {"task"}
@@ -56,6 +56,7 @@ def records(meta: dict[str, Any], events: pd.DataFrame, tasks: pd.DataFrame) -> 
 
 
 def losses(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
+    """Records that did not reach the recording, and calls that the probes missed."""
     accounts = meta["accounts"]
     is_unknown = any(gap.split(".")[0] == "accounts" for gap in gaps)
     copies = [row["site"] for row in meta["plan"] if row["point"] == "copy_to_user"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recording as a whole: whether it is complete, and what it does not show by its nature."""
+"""Ledger lines about the recording as a whole: what is missing, and what it cannot show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracer.recording.witnesses import seal
 
 
 def presence(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
-    """Whether all is there that must be, given the plan, and as it was written."""
+    """Whether ``meta.json`` has all that the plan requires (``gaps``: not), and is unchanged."""
     told = gaps if len(gaps) < 6 else [*gaps[:5], f"{len(gaps) - 5} more"]
     if gaps and not meta["clean"]:
         told = [*told, "the recording was not closed"]
@@ -24,13 +24,13 @@ def presence(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
         note = "it was changed after it was written" if altered else ""
         yield none_expected("meta.json altered", "seal", int(altered), note)
     if (meta.get("clock") or {}).get("deterministic"):
-        # Of several processors each would count by itself.
+        # With several processors, each would count its own instructions.
         cpus = int(meta.get("cpus") or 0)
         yield compared("processors", "recorder", cpus, "clock that counts instructions", 1)
 
 
 def open_calls(meta: dict[str, Any]) -> Iterator[Line]:
-    """Calls that threads were inside of when tracing stopped: their spans are not recorded."""
+    """The calls that had not returned when tracing stopped: they have no records."""
     calls = (meta.get("end") or {}).get("open") or []
     if calls:
         threads = len({call["tid"] for call in calls})
@@ -42,7 +42,7 @@ def open_calls(meta: dict[str, Any]) -> Iterator[Line]:
 
 
 def unwatched(meta: dict[str, Any], exchanges: pd.DataFrame) -> Iterator[Line]:
-    """What this plan does not see by its nature: declared, not held against the recording."""
+    """What this plan does not observe. The line only informs and is always ok."""
     plan = meta.get("plan") or []
     unseen = [row["target"] for row in plan if row["site"] == "absent"]
     gets = exchanges[(exchanges["channel"] == "getsockopt") & (exchanges["status"] == "ok")]
