@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tables computed from a run's frames: a frame goes in, a frame comes out, nothing is drawn.
 
-This is the one place to import them from, in a notebook as in a script::
+Import them from here, in a notebook as in a script::
 
     import tracer
     from tracer.tables import stage_table
@@ -11,9 +11,12 @@ This is the one place to import them from, in a notebook as in a script::
 
 Where the time went: :func:`stage_table`, :func:`median_table`, :func:`stages_by_size`. How long
 exchanges took: :func:`distribution_table`, :func:`time_table`, :func:`size_latency_table`,
-:func:`slowest_table`. One exchange: :func:`follow`, :func:`observations`. What else there is to
-know: :func:`size_table`, :func:`outcome_table`, :func:`overview`. Netlink beside socket options:
-:func:`by_payload`, :func:`faster`, :func:`crossings`.
+:func:`slowest_table`. One exchange: :func:`follow`, :func:`observations`. Sizes, outcomes and
+several runs: :func:`size_table`, :func:`outcome_table`, :func:`overview`. Netlink compared with
+socket options: :func:`by_payload`, :func:`faster`, :func:`crossings`.
+
+A *type* of exchange is a channel and a name, such as ``netlink`` and ``msgchan echo``. *Settled*
+exchanges are the complete ones, with the status ``ok`` or ``error`` (:data:`SETTLED`).
 """
 
 from tracer.tables.by_size import stages_by_size

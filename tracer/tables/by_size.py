@@ -12,10 +12,10 @@ from tracer.tables.outcomes import SETTLED
 def stages_by_size(exchanges: pd.DataFrame, channel: str) -> pd.DataFrame:
     """Where the time went by size: the median of every stage, of one channel.
 
-    From settled exchanges. Index: name and bytes (request and reply together). One row for
-    each, with count (exchanges), p50 of each stage that occurs on this channel, in the order
-    of the path, and of ``total``, ns. A median of the stages is not the total's: they do not
-    add up.
+    Counts settled exchanges only. One row for each name and size: they are the index, the size
+    is the bytes of request and reply together. Columns: count (exchanges), then the median
+    (ns) of each stage that occurs on this channel, in the order of an exchange, and of
+    ``total``. The medians of the stages do not add up to the median of the total.
     """
     settled = exchanges[exchanges["status"].isin(SETTLED) & (exchanges["channel"] == channel)]
     moved = settled[["request_bytes", "reply_bytes"]].fillna(0).sum(axis=1).rename("bytes")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The same payload over several channels: latency by size and concurrency, and where they cross.
 
-It looks at msgchan's echoes, of which the payload is known: what a message holds besides
-headers. The replicate is the run, so each number comes with the range of the runs.
+Only exchanges with msgchan that carry a payload are used. Their payload is known: the bytes of
+the message without headers. Exchanges of one run are not independent of each other, so each
+run gives one value, and each number comes with the range over the runs.
 """
 
 from __future__ import annotations
@@ -28,35 +29,36 @@ KERNEL_STAGES = tuple(stage for stage in STAGES if stage not in PROGRAM_STAGES)
 """The other stages: from the system call to its return."""
 NEITHER = "neither"
 
-#: Where the payload shows: name, column, and the bytes of headers in that column.
+#: How to find the payload's size on each channel: name of the exchanges, the column that
+#: contains it, and how many bytes of headers that column contains too.
 _PAYLOADS = {
     "netlink": ("msgchan echo", "request_bytes", wire.MESSAGE.size),
     "setsockopt": ("msgchan request", "request_bytes", wire.REQUEST.size),
     "getsockopt": ("msgchan request", "reply_bytes", wire.REPLY.size),
 }
-#: A reply's header of the module that the recordings of schema 1 were made with: token,
-#: operation and size, without what was waited.
+#: The size of a reply's header in recordings of schema 1. The module's header then had token,
+#: operation and size, but not the waited times.
 _REPLY_OF_SCHEMA_1 = 16
 
 
 def by_payload(
     runs: Sequence[Frames], stages: Sequence[str] = (), quantile: float = 0.5
 ) -> pd.DataFrame:
-    """How long settled msgchan echoes take, by channel, concurrency and payload.
+    """How long settled exchanges with msgchan take, by channel, concurrency and payload.
 
-    ``stages`` are the stages to count, such as :data:`KERNEL_STAGES`; by default all of the
-    exchange. ``quantile`` (0 to 1) is taken within each run; concurrency shows in the high
-    ones. Raises :class:`TracerError` when no run has such an exchange. One row for each
-    channel, number of threads and payload, sorted by them.
+    ``stages`` are the stages whose time is counted, such as :data:`KERNEL_STAGES`; by default
+    the whole exchange. ``quantile`` (0 to 1) is taken within each run; the effect of several
+    threads shows in high quantiles. Raises :class:`TracerError` when no run has such an
+    exchange. One row for each channel, number of threads and payload, sorted by them.
 
     channel
         ``netlink``, ``setsockopt`` or ``getsockopt``.
     threads
-        Threads of a run that sent this payload over this channel.
+        How many threads of a run sent this payload over this channel.
     payload_bytes
-        Bytes besides all headers.
+        Bytes of the message without headers.
     runs, count
-        Runs, and exchanges in all of them.
+        How many runs there are, and how many exchanges in all of them.
     level_ns
         Median over the runs of each run's quantile, ns.
     low_ns, high_ns
@@ -90,7 +92,7 @@ def _levels(run: Frames, number: int, stages: Sequence[str], quantile: float) ->
         if column == "reply_bytes" and run.meta["schema"] == 1:
             headers = _REPLY_OF_SCHEMA_1
         mine = settled[(settled["channel"] == channel) & (settled["name"] == name)]
-        mine = mine[mine[column] >= headers]  # what is shorter was refused
+        mine = mine[mine[column] >= headers]  # shorter ones were refused by the module
         columns = [f"{stage}_ns" for stage in stages] or ["total_ns"]
         parts.append(
             pd.DataFrame(
@@ -110,12 +112,12 @@ def _levels(run: Frames, number: int, stages: Sequence[str], quantile: float) ->
 
 
 def faster(table: pd.DataFrame, first: str = "netlink", second: str = "getsockopt") -> pd.DataFrame:
-    """Two channels against each other, from :func:`by_payload`'s table.
+    """Compare two channels, in a table made by :func:`by_payload`.
 
     One row for each number of threads and payload that both channels have.
 
     threads, payload_bytes
-        As there.
+        As in that table.
     first_ns, second_ns
         The channels' ``level_ns``.
     ratio
@@ -138,21 +140,22 @@ def faster(table: pd.DataFrame, first: str = "netlink", second: str = "getsockop
 def crossings(
     table: pd.DataFrame, first: str = "netlink", second: str = "getsockopt"
 ) -> pd.DataFrame:
-    """Where the lead between two channels changes, from :func:`by_payload`'s table.
+    """Find the payloads at which the faster of two channels changes.
 
-    Only payloads at which one channel is faster in every run (:func:`faster`) count. One row
-    for each change of lead; a number of threads without any has one row all the same.
+    ``table`` is made by :func:`by_payload`. Only payloads at which one channel is faster in
+    every run (:func:`faster`) are considered. One row for each change; a number of threads
+    without a change has one row as well.
 
     threads
-        How many sent at once.
+        How many threads sent at once.
     below, above
-        Who is faster at the smaller payloads and who at the larger ones; the same where they
-        do not cross, ``neither`` where no payload is settled.
+        The channel that is faster at the smaller payloads, and the one at the larger ones. Both
+        are the same if there is no change, ``neither`` if no channel is faster at any payload.
     from_bytes, to_bytes
-        The payloads between which they cross; NA where they do not.
+        The payloads between which the change lies; NA if there is none.
     about_bytes
-        Where their levels would be equal, by interpolation between these two payloads on
-        logarithmic axes; NA where they do not cross.
+        The payload at which both would take equally long, interpolated between these two on
+        logarithmic axes; NA if there is no change.
     """
     rows: list[dict[str, Any]] = []
     for threads, group in faster(table, first, second).groupby("threads", sort=True):

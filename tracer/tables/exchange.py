@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One exchange followed through: its stages against what is usual, and who saw what of it."""
+"""One exchange in detail: its stages compared with what is usual, and all observations of it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ _KINDS = ("send", "receive", "call")
 
 
 def follow(run: Frames, row: int) -> pd.DataFrame:
-    """The stages of ``run.exchanges`` row ``row``, against those of its own type.
+    """The stages of the exchange in row ``row`` of ``run.exchanges``, compared with its type.
 
-    One row per stage that it was in, in the order of the path, then ``unexplained`` and
+    One row per stage that it was in, in the order of an exchange, then ``unexplained`` and
     ``total``. Raises ``KeyError`` when there is no such exchange.
 
     stage
-        Its name (the index).
+        The name of the stage (the index).
     since_ns
-        When it first began, since the exchange did, ns; NA for ``unexplained``.
+        From the start of the exchange until it first entered the stage, ns; NA for
+        ``unexplained``.
     dur_ns
-        How long it took in all, ns.
+        How long it was in the stage in all, ns.
     share
-        Of the exchange's total, 0 to 1.
+        ``dur_ns`` as a share of the exchange's total, 0 to 1.
     usual_ns
-        Median of the same stage over the settled exchanges of the type, ns.
+        The median of this stage over the settled exchanges of the same type, ns.
     more_ns
         ``dur_ns - usual_ns``.
     """
@@ -56,24 +57,24 @@ def follow(run: Frames, row: int) -> pd.DataFrame:
 
 
 def observations(run: Frames, row: int) -> pd.DataFrame:
-    """What was seen of ``run.exchanges`` row ``row`` in its own thread, by begin.
+    """What was observed in an exchange's own thread while it lasted, sorted by begin.
 
-    Two witnesses tell: the program's own log and the probes (the module's tracepoints are
-    among these). What encloses other observations is less deep. Raises ``KeyError`` when
-    there is no such exchange.
+    ``row`` is its row in ``run.exchanges``. The observations come from the program's log and
+    from the probes, the module's tracepoints included. Raises ``KeyError`` when there is no
+    such exchange.
 
     witness
-        ``program`` or ``probe``.
+        ``program`` (an entry of its log) or ``probe``.
     point
-        ``send``, ``receive`` or ``call`` of the program, else the kernel's name.
+        ``send``, ``receive`` or ``call`` in the log, else the point of the event.
     depth
-        How many observed calls of the kernel enclose it; -1 for the program's own.
+        How many observed kernel calls enclose it; -1 for an entry of the log.
     since_ns, dur_ns
-        Begin, since the exchange began, and length, ns.
+        From the start of the exchange to its begin, and its length, ns.
     size
         Bytes.
     ret
-        What the kernel's function returned; NA for the program's own.
+        What the kernel function returned; NA for an entry of the log.
     """
     one = run.exchanges.loc[row]
     start = one["start_ns"]

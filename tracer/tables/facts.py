@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a report's header says of a recording."""
+"""The facts about a recording that stand at the head of its report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def duration_ns(run: Frames) -> int:
-    """From the first to the last thing that either side saw, in ns; 0 for an empty run."""
+    """The time from the first to the last event or log entry, ns; 0 for an empty run."""
     begins, ends = [], []
     for frame, begin in ((run.events, "start_ns"), (run.sends, "begin_ns")):
         if len(frame):
@@ -23,7 +23,7 @@ def duration_ns(run: Frames) -> int:
 
 
 def facts(run: Frames) -> dict[str, str]:
-    """What a report's header says of the run, by name."""
+    """Names and values for the head of a report: recording, command, host, started and so on."""
     meta = run.meta
     clock = meta.get("clock") or {}
     counted = ", counts instructions" if clock.get("deterministic") else ""

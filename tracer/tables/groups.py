@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Exchanges by their type, and the quantiles of a group."""
+"""Groups of exchanges by type (channel and name), and the quantiles of a group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUANTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 
 def groups(exchanges: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """Exchanges by channel and name, the most time first within a channel."""
+    """The exchanges of each type; within a channel, the type that took most time comes first."""
     keys = [exchanges["channel"].astype(str), exchanges["name"].astype(str)]
     grouped = exchanges.groupby(keys, sort=False)
     found = [((str(key[0]), str(key[1])), group) for key, group in grouped]
@@ -26,6 +26,6 @@ def numbers(group: pd.DataFrame, column: str) -> npt.NDArray[np.int64]:
 
 
 def quantiles(values: npt.NDArray[np.int64]) -> dict[str, int]:
-    """By name; each is a value that occurred, as an interpolated time never did."""
+    """The quantiles by name. Each is a value that occurred: none is interpolated."""
     found = np.percentile(values, list(QUANTILES.values()), method="inverted_cdf")
     return {name: int(value) for name, value in zip(QUANTILES, found, strict=True)}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tables behind the figures of latency: distribution, over time, by size.
 
-All of settled exchanges (:data:`tracer.tables.outcomes.SETTLED`) whose total is known.
+They use settled exchanges (:data:`tracer.tables.outcomes.SETTLED`) whose total is known.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ SIZE_CLASSES = 8
 
 
 def settled(exchanges: pd.DataFrame) -> pd.DataFrame:
-    """Those that are complete and have a total."""
+    """The exchanges that are settled and have a total."""
     return exchanges[exchanges["status"].isin(SETTLED) & exchanges["total_ns"].notna()]
 
 
 def totals(exchanges: pd.DataFrame) -> Ints:
-    """Latencies in ns; at least 1, for the sake of log axes."""
+    """The totals in ns; at least 1, because they are drawn on logarithmic axes."""
     return np.asarray(exchanges["total_ns"], np.int64).clip(1)
 
 
 def moved_bytes(exchanges: pd.DataFrame) -> Ints:
-    """Bytes of request and reply together; at least 1, for the sake of log axes."""
+    """Bytes of request and reply together; at least 1, because axes are logarithmic."""
     both = exchanges[["request_bytes", "reply_bytes"]].fillna(0).sum(axis=1)
     return np.asarray(both, np.int64).clip(1)
 
 
 def time_edges(exchanges: pd.DataFrame, parts: int) -> Floats:
-    """The time until the last settled exchange began in equal parts: ns since the first of all.
+    """The edges of equal parts of the recording's time, in ns.
 
-    Of all, settled or not, as in :func:`tracer.tables.slowest.slowest_table`.
+    They go from the start of the first exchange, settled or not (which is 0, as in
+    :func:`tracer.tables.slowest.slowest_table`), to the start of the last settled one.
     """
     last = settled(exchanges)["start_ns"].max()
     return np.linspace(0, max(int(last - exchanges["start_ns"].min()), 1), parts + 1)
@@ -51,8 +52,9 @@ def time_edges(exchanges: pd.DataFrame, parts: int) -> Floats:
 def distribution_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     """How many exchanges took how long.
 
-    One row per channel, name and class of latency, the classes the same for all types, without
-    gaps, at most ten: from_ns (held), to_ns (not held), count.
+    One row per channel, name and class of latency. There are at most ten classes, without gaps
+    between them, the same ones for all types. Columns: channel, name, from_ns (included),
+    to_ns (not included), count.
     """
     found = settled(exchanges)
     rows: list[tuple[Any, ...]] = []
@@ -69,8 +71,9 @@ def distribution_table(exchanges: pd.DataFrame) -> pd.DataFrame:
 def time_table(exchanges: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:
     """Latencies over time.
 
-    One row per channel and equal part of the time in which an exchange of it began: from_ns
-    and to_ns (since the first exchange of all began), count, p50_ns, p99_ns, max_ns.
+    The time is cut into ``parts`` of equal length. One row per channel and part in which an
+    exchange of that channel began: channel, from_ns and to_ns (since the first exchange of
+    all began), count, p50_ns, p99_ns, max_ns.
     """
     found = settled(exchanges)
     rows: list[tuple[Any, ...]] = []
@@ -89,9 +92,10 @@ def time_table(exchanges: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:
 def size_latency_table(exchanges: pd.DataFrame, most: int = SIZE_CLASSES) -> pd.DataFrame:
     """Latencies by size.
 
-    One row per channel, name and number of bytes of request and reply together; a type of more
-    than ``most`` sizes has up to so many classes of equal ratio: from_bytes, to_bytes (the
-    smallest and the largest that occurred), count, p10_ns, p50_ns, p90_ns, p99_ns, max_ns.
+    The size is the bytes of request and reply together. One row per channel, name and size; if
+    a type has more than ``most`` sizes, they are put into ``most`` classes of equal ratio, and
+    each class that is not empty has a row. Columns: channel, name, from_bytes and to_bytes (the
+    smallest and the largest size that occurred), count, p10_ns, p50_ns, p90_ns, p99_ns, max_ns.
     """
     rows: list[tuple[Any, ...]] = []
     for (channel, name), group in groups(settled(exchanges)):
@@ -110,5 +114,5 @@ def size_latency_table(exchanges: pd.DataFrame, most: int = SIZE_CLASSES) -> pd.
 
 
 def _quantiles(exchanges: pd.DataFrame, *percents: int) -> list[int]:
-    """Each is a value that occurred."""
+    """Percentiles of the totals, each a value that occurred."""
     return [int(ns) for ns in np.percentile(totals(exchanges), percents, method="inverted_cdf")]

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from tracer.frames.frames import Frames
 
 SETTLED = ("ok", "error")
-"""Statuses of exchanges that are complete; others would blur the stages."""
+"""The statuses of settled exchanges: those that are complete. The others lack some of their stages,
+so statistics of stages and totals leave them out."""
 
 
 def outcome_table(exchanges: pd.DataFrame) -> pd.DataFrame:
-    """How exchanges ended: channel, name, count, status, match (each ``value count, ...``)."""
+    """How exchanges ended, one row per channel and name.
+
+    Columns: channel, name, count, and as text how often each status and each match occurred,
+    such as ``ok 990, error 10``.
+    """
     rows = [
         (channel, name, len(group), _tally(group["status"]), _tally(group["match"]))
         for (channel, name), group in groups(exchanges)
@@ -27,7 +32,7 @@ def outcome_table(exchanges: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(run: Frames) -> list[str]:
-    """Why the run cannot be trusted, a line each; empty when it can."""
+    """Why the run is not trusted: a line of text for each ledger line that is not ok."""
     told = [_reason(line) for line in run.ledger.to_dict("records") if not line["ok"]]
     if not told and not run.trusted:
         told.append("no line of the ledger says why")
@@ -35,7 +40,7 @@ def reasons(run: Frames) -> list[str]:
 
 
 def losses(run: Frames) -> list[str]:
-    """What is known to be lost, a line each: records, misses, segments."""
+    """What is known to be lost, a line of text each: segments, records, missed hits."""
     told = list(run.damage)
     for point, account in sorted((run.meta.get("accounts") or {}).items()):
         lost = {key: (account or {}).get(key) for key in ("lost", "missed")}

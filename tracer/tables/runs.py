@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What several recordings are, side by side."""
+"""An overview of several recordings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tracer.tables.outcomes import SETTLED
 
 
 def overview(runs: Sequence[Frames]) -> pd.DataFrame:
-    """What each run is, one row per run.
+    """What was recorded in each run, and whether it is trusted: one row per run.
 
     recording
         Its directory (the index).
     started
         When it was recorded, UTC.
     command
-        What was recorded.
+        The command that was recorded.
     exchanges, settled
-        How many there are, and how many of them are complete (ok or error).
+        How many exchanges there are, and how many of them are settled.
     trusted
         Whether its ledger balances.
     """

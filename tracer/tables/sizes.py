@@ -15,8 +15,9 @@ def size_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     """How large messages were.
 
     One row per channel, name and size (request_bytes, reply_bytes, copied_bytes):
-    count, p50, p99, max (bytes), total (bytes), per_second (exchanges of the group
-    per second between its first begin and its last end; NaN for a single one).
+    count, p50, p99, max (bytes), total (bytes), and per_second: the exchanges of that channel
+    and name, divided by the time between the first one's begin and the last one's end; NaN if
+    there is only one.
     """
     rows = []
     for (channel, name), group in groups(exchanges):

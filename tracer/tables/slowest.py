@@ -15,17 +15,18 @@ COUNT = 20
 
 
 def program(comm: str, tid: Any) -> str:
-    """``tracer 260``: a thread's name and number; who reads an unread notification is unknown."""
+    """A thread's name and id, such as ``tracer 260``; ``unknown`` for a notification not read."""
     return "unknown" if pd.isna(tid) else printable(f"{comm} {tid}".strip())
 
 
 def slowest_table(exchanges: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
-    """The exchanges that took longest, the slowest first, whatever their status.
+    """The ``count`` exchanges that took longest, the slowest first, whatever their status.
 
-    Index: the row in ``run.exchanges``. Columns: channel, name, comm, tid, status,
-    since_ns (start, since the first exchange began), request_bytes, reply_bytes, total_ns,
-    largest (the stage, or ``unexplained``, that took most of it), largest_ns, share (of
-    the total, 0 to 1), and one for each stage and unexplained_ns (NA where it has none).
+    Index: the row in ``run.exchanges``. Columns: channel, name, comm, tid, status, since_ns
+    (from the start of the first exchange to its own), request_bytes, reply_bytes, total_ns,
+    largest (the stage that took most of the time, or ``unexplained``), largest_ns, share
+    (``largest_ns`` as a share of the total, 0 to 1), one column for each stage, and
+    unexplained_ns (NA where it has none).
     """
     timed = exchanges[exchanges["total_ns"].notna()]
     found = timed.sort_values("total_ns", ascending=False, kind="stable").head(count)

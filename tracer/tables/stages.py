@@ -15,12 +15,12 @@ _COLUMNS = ("channel", "name", "stage", "count", *(f"{q}_ns" for q in QUANTILES)
 
 
 def stage_table(exchanges: pd.DataFrame) -> pd.DataFrame:
-    """Where the time went, from settled exchanges only.
+    """Where the time of the settled exchanges went.
 
-    One row per channel, name and stage that was seen, in the order of the path,
-    then ``unexplained`` and ``total``: count (exchanges that have the stage),
-    p50_ns, p90_ns, p99_ns, max_ns (of an exchange's sum of that stage), share
-    (of the group's total time, 0 to 1).
+    One row per channel, name and stage that occurs, in the order of an exchange, then
+    ``unexplained`` and ``total``. Columns: channel, name, stage, count (exchanges that have
+    the stage), p50_ns, p90_ns, p99_ns, max_ns (of the time that an exchange was in it), and
+    share: the stage's part in the total time of the channel and name, 0 to 1.
     """
     rows = []
     settled = exchanges[exchanges["status"].isin(SETTLED)]
@@ -37,15 +37,15 @@ def stage_table(exchanges: pd.DataFrame) -> pd.DataFrame:
 
 
 def median_row(exchanges: pd.DataFrame, p50: int) -> int:
-    """The row of the median exchange: the first whose total is ``p50``, so it occurred."""
+    """The row of the median exchange: the first whose total equals ``p50``."""
     return int(exchanges.index[exchanges["total_ns"] == p50][0])
 
 
 def median_table(exchanges: pd.DataFrame) -> pd.DataFrame:
-    """The median exchange of each type, of settled exchanges only.
+    """The median exchange of each type: the first settled one whose total is the type's p50.
 
-    Index: the row in ``run.exchanges``. Columns: channel, name, total_ns, and one for each
-    stage and unexplained_ns (NA where it has none).
+    Index: the row in ``run.exchanges``. Columns: channel, name, total_ns, one column for each
+    stage, and unexplained_ns (NA where it has none).
     """
     settled = exchanges[exchanges["status"].isin(SETTLED)]
     found = []
@@ -58,7 +58,10 @@ def median_table(exchanges: pd.DataFrame) -> pd.DataFrame:
 
 
 def lengths(exchange: pd.Series[Any]) -> dict[str, int]:
-    """An exchange's stages in the order of the path, in ns; ``unexplained`` unless it is 0."""
+    """One exchange's time in each of its stages, ns, in their order.
+
+    ``unexplained`` is among them unless it is 0.
+    """
     found = {stage: exchange[f"{stage}_ns"] for stage in (*STAGES, "unexplained")}
     return {
         stage: int(ns)
