@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read a guest's console: what the kernel complained of, and what came last."""
+"""Reads a guest's console: finds the kernel's complaints, and the last lines before the end."""
 
 from __future__ import annotations
 
 import re
 
-# Written to the console when the stock kernel has booted, before msgchan is loaded:
-# what it says earlier is not about us. With an instruction-counting clock, boot is
-# full of timeouts, as time jumps ahead whenever the guest waits for the host.
+# The guest's script writes this line to the console when the stock kernel has booted, before
+# msgchan is loaded: earlier complaints cannot be about msgchan. There are many with a clock that
+# counts instructions, because it jumps ahead whenever the guest waits for the host, so that
+# drivers time out during boot.
 GUEST_IS_UP = "tracer-lab: the guest is up"
-# What follows is the guest's shutdown.
+# The script writes this line when the command has ended; then the guest shuts down.
 COMMAND_ENDED = "tracer-lab: the command ended"
 
 _COMPLAINT = re.compile(
@@ -19,14 +20,14 @@ _COMPLAINT = re.compile(
     r"|\bKASAN: |\bUBSAN: |\bKFENCE: |\bKCSAN: |kmemleak: \d+ new"
     r"|refcount_t: |list_(add|del) corruption|DEBUG_LOCKS_WARN_ON"
 )
-# virtme-ng's init logs its own small misfortunes in the same words.
+# virtme-ng's init process logs its own problems to the console in similar words.
 _NOT_THE_KERNEL = re.compile(r"virtme(-ng)?-init: ")
 
 
 def complaints(text: str) -> list[str]:
     """The lines in which the kernel reports an oops, a warning, a lockdep or sanitizer finding.
 
-    From where the guest was up, or from the beginning if it never was.
+    Only lines after `GUEST_IS_UP` are looked at; all lines if the guest did not come up.
     """
     return [
         line.rstrip()
@@ -36,7 +37,7 @@ def complaints(text: str) -> list[str]:
 
 
 def tail(text: str, lines: int = 20) -> list[str]:
-    """The last lines before shutdown, of those from where the guest was up if it was."""
+    """The last lines before the guest's shutdown, without those of its boot if it came up."""
     said = []
     for line in _since_up(text).splitlines():
         if COMMAND_ENDED in line:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the files of a lab's run are, and which earlier runs make room for it."""
+"""The directories for the files of the lab's runs, and the removal of old ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Runs whose files are kept, this one included; those of machines that still run come on top.
+#: How many runs' files are kept, this one's included. Those of machines that still run are
+#: never removed.
 KEPT = 50
-# As working_directory names them; whatever else somebody put there is not ours to remove.
+# The names that working_directory makes. Other files that a user put there are not removed.
 _NAME = re.compile(r"\d{8}-\d{6}-\w+")
 
 
@@ -23,13 +24,13 @@ _NAME = re.compile(r"\d{8}-\d{6}-\w+")
 def working_directory(runs: Path) -> Iterator[Path]:
     """A fresh directory under ``runs``/lab for the files of one run.
 
-    The oldest runs beyond the newest ``KEPT`` are removed, but none whose machine still runs:
-    its directory is locked, and the kernel gives the lock up with the process.
+    All but the newest ``KEPT`` runs are removed, except those whose machine still runs: such
+    a run holds a lock on its directory, which the kernel drops when the process ends.
     """
     lab = runs / "lab"
     lab.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
-        # Machines that start at once take turns: none meets a directory not locked yet.
+        # Lock the parent meanwhile, so that no other lab finds this directory before it is locked.
         with _locked(lab, fcntl.LOCK_EX):
             directory = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=lab))
             held.enter_context(_locked(directory, fcntl.LOCK_EX))
@@ -38,7 +39,7 @@ def working_directory(runs: Path) -> Iterator[Path]:
 
 
 def _prune(lab: Path) -> None:
-    """Remove what is beyond the newest; what is in use or may not be removed stays."""
+    """Remove the oldest runs; leave those that are in use or cannot be removed."""
     runs = sorted(found for found in lab.iterdir() if _NAME.fullmatch(found.name))
     for directory in runs[:-KEPT]:
         with contextlib.suppress(OSError), _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -47,7 +48,7 @@ def _prune(lab: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path, operation: int) -> Iterator[None]:
-    """Hold a lock on a directory; BlockingIOError when another process does (LOCK_NB)."""
+    """Hold a lock on a directory; with LOCK_NB, BlockingIOError if another process holds it."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, operation)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A command whose processes live no longer than the one that started them."""
+"""Starts a command whose processes are all killed when the process that started it ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-# Every process of the group is killed once the pipe has no writer left: the kernel closes its
-# end whatever ended the writer. prctl's PR_SET_PDEATHSIG would reach the child, but not what
-# virtme-ng starts in its turn.
+# The shell's background job waits on a pipe, the lease, whose only writer is the process that
+# started the group. However that process ends, the kernel closes its end of the pipe; then read
+# returns and kill ends every process of the group. prctl's PR_SET_PDEATHSIG would do for the
+# child, but not for the processes that virtme-ng starts.
 _TIED = """\
 lease=$1
 shift
@@ -22,16 +23,16 @@ exec "$@"
 """
 
 
-# The kernel needs a moment to take a killed machine's memory apart.
+# Wait at most so long for killed processes to be gone: freeing a machine's memory takes time.
 _PATIENCE_SECONDS = 10
 
 
 class Group:
-    """``argv`` in a session of its own, killed with all it started when this process ends.
+    """``argv`` in a session of its own. It and all it started are killed when this process ends.
 
-    That holds for any end of this process, SIGKILL included, and also when this object is
-    collected. ``how`` are arguments of :class:`subprocess.Popen`. Call :meth:`close`, or use
-    it as a context manager.
+    They are killed however this process ends, by SIGKILL too, and also when this object is
+    garbage-collected. ``how`` are arguments for :class:`subprocess.Popen`. Call :meth:`close`,
+    or use it as a context manager.
     """
 
     def __init__(self, argv: Sequence[str], **how: Any) -> None:
@@ -55,8 +56,8 @@ class Group:
             os.close(inherited)
 
     def kill(self) -> None:
-        """Kill every process of the group; from any thread or signal handler, and at any time."""
-        # Once is enough, and later another group may have the number.
+        """Kill every process of the group. May be called from any thread or signal handler."""
+        # Not a second time: another group may have got the number by then.
         if self._killed:
             return
         self._killed = True
@@ -69,7 +70,8 @@ class Group:
             return
         self.kill()
         self.process.wait()
-        # Each process of the group holds the other end; one that left the group may keep it.
+        # Every process that the command started has inherited the other end of this pipe. It hangs
+        # up when the last one is gone. One that left the group is not killed and may hold it.
         alive = select.poll()
         alive.register(self._alive, select.POLLHUP)
         alive.poll(_PATIENCE_SECONDS * 1000)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Does hardware virtualisation work here? Asked once per boot of this machine."""
+"""Finds out whether KVM works on this machine, once per boot of it.
+
+``/dev/kvm`` may exist and still not work, so a kernel is booted to see.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _DEVICE = Path("/dev/kvm")
 
 
 def usable(kernel_image: Path) -> bool:
-    """Whether KVM boots this kernel; the first answer is remembered until the host reboots."""
+    """Whether KVM boots this kernel. The first answer is kept in a file until the host reboots."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     memory = _memory()
     known = _remembered(memory)
@@ -43,7 +46,10 @@ def _remembered(memory: Path) -> dict[str, object]:
 
 
 def _boots(kernel_image: Path) -> bool:
-    """Boot without a root file system: the kernel prints, panics and so ends QEMU."""
+    """Boot the kernel without a root file system: it prints its first line, panics, and reboots.
+
+    ``panic=-1`` and ``-no-reboot`` make that the end of QEMU.
+    """
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "512M"]
     command += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
     command += ["-kernel", str(kernel_image), "-append", "console=ttyS0 panic=-1"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One run of the lab: write the guest's script, boot, and judge what came of it."""
+"""One run of the lab: writes the guest's script, boots, and turns the result into a status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ TIMED_OUT = 124
 #: Tells programs in the guest which directory of the host they can write to.
 _SHARED_VARIABLE = "TRACER_SHARED"
 
-# $state is a file in the shared directory; its last line is how far the guest came.
+# $state is a file in the shared directory, which says how far the guest came: it is empty, or
+# holds "refused WHY", "started" or "exited STATUS".
 _SCRIPT = """\
 #!/bin/sh
 # Written by tracer lab; runs as root in the guest.
@@ -49,14 +50,14 @@ exit $status
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. ``status`` is the lab's own exit status; ``notes`` explain it."""
+    """The result of a run: ``status`` is the lab's exit status, ``notes`` are lines about it."""
 
     status: int
     notes: list[str]
 
 
 def shared_directory() -> Path | None:
-    """In the guest: the directory outside which everything written is lost. Elsewhere None."""
+    """In a guest, the only directory whose files remain when the guest ends; elsewhere None."""
     shared = os.environ.get(_SHARED_VARIABLE)
     return Path(shared) if shared else None
 
@@ -64,9 +65,10 @@ def shared_directory() -> Path | None:
 def run_command(
     machine: Machine, directory: Path, command: Sequence[str], module: Path | None, timeout: float
 ) -> Outcome:
-    """Run ``command`` in ``machine``, its files in ``directory``, and judge the result.
+    """Boot ``machine``, run ``command`` in it, and judge the result.
 
-    Raises TracerError when the guest never came to start the command.
+    ``directory`` takes the run's files; ``module`` is loaded first, if given. ``timeout`` is in
+    seconds. Raises TracerError when the guest did not get as far as starting the command.
     """
     script, state = directory / "guest.sh", directory / "state"
     state.touch()
@@ -79,10 +81,12 @@ def run_command(
 def judge(
     state: str, log: str, console_file: Path, returned: int | None, timeout: float
 ) -> Outcome:
-    """Turn how far the guest came, and its console, into an exit status and its reasons.
+    """Turn how far the guest came, and its console, into an exit status and notes.
 
-    A complaint of the kernel is a finding even when the command succeeded. Raises
-    TracerError when the command was never started.
+    ``state`` is the content of the script's state file, ``log`` the console, ``returned``
+    virtme-ng's exit status or None after the ``timeout`` (seconds). If the guest's kernel
+    complained, the status is not 0 even if the command succeeded. Raises TracerError when
+    the command was not started.
     """
     complaints = console.complaints(log)
     word, _, rest = state.partition(" ")
@@ -132,7 +136,7 @@ def _environment(machine: Machine, module: Path | None) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{system}",
         "LANG": "C.UTF-8",
         "COLUMNS": os.environ.get("COLUMNS", "120"),
-        # The tree is read-only there.
+        # The source tree is read-only in the guest.
         "PYTHONDONTWRITEBYTECODE": "1",
         "TRACER_LAB": "1",
         _SHARED_VARIABLE: str(machine.shared.resolve()),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boot a stock kernel on the host's root file system and run one script in it as root.
+"""Boots a stock kernel on the host's root file system and runs one script in it as root.
 
-The only file that knows virtme-ng and QEMU's options. The guest sees the host's
-files read-only under throw-away overlays; one directory is shared for writing.
+This is the only file that knows the options of virtme-ng and QEMU. The guest sees the host's
+files read-only; what it writes goes to overlays that are thrown away, except in one directory
+that it shares with the host.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from typing import IO
 from tracer.errors import TracerError
 from tracer.lab.group import Group
 
-# Written to by many programs that only want a scratch file.
+# These get an overlay, because many programs write scratch files there.
 _OVERLAYS = ("/etc", "/home", "/opt", "/root", "/srv", "/tmp", "/usr", "/var")
-# The emulated guest's hpet costs a microsecond a reading; the TSC costs 70 ns and
-# its watchdog would compare it with the hpet. A starved emulator is no lockup.
+# Use the TSC as clock: a reading takes 70 ns, but a microsecond with the emulated hpet.
+# tsc=reliable keeps the kernel's watchdog from comparing the two and dropping the TSC. The other
+# limits are raised because on a busy host an emulated CPU may stand still for many seconds.
 _KERNEL_OPTIONS = (
     "tsc=reliable",
     "clocksource=tsc",
@@ -33,16 +35,16 @@ _KERNEL_OPTIONS = (
     "sysctl.kernel.watchdog_thresh=60",
     "rcupdate.rcu_cpu_stall_timeout=120",
 )
-# The instruction-counting clock jumps ahead while the guest waits for the host's
-# disk, so a guest's own deadlines mean nothing and are lifted.
+# A clock that counts instructions jumps ahead while the guest waits for the host's disk. So
+# timeouts in the guest would expire without reason, and are switched off.
 _DETERMINISTIC_KERNEL_OPTIONS = (
     "nokaslr",
     "norandmaps",
     "udev.event_timeout=1000000",
     "sysctl.kernel.hung_task_timeout_secs=0",
 )
-# The clock counts instructions and jumps while idle; the seed fixes RDRAND and the
-# boot loader's entropy, the clock base what the RTC says.
+# The clock counts instructions and jumps ahead while the guest is idle (icount). The seed fixes
+# RDRAND and the boot loader's entropy, and base the time that the RTC tells.
 _DETERMINISTIC_QEMU = (
     *("-icount", "shift=0,sleep=off"),
     *("-seed", "1"),
@@ -51,17 +53,17 @@ _DETERMINISTIC_QEMU = (
 # QEMU 7.2 computes wrong results for some AVX2 instructions: numpy's argsort returned
 # wrong orders. tests/kernel/test_guest.py checks.
 _EMULATED_QEMU = ("-cpu", "max,-avx,-avx2,-fma,-f16c")
-# How long what the guest said last may take to be passed on when a signal has come.
+# After a signal, wait at most so long until the guest's last output has been passed on.
 _PATIENCE_SECONDS = 0.2
 
 
 class OutputClosedError(Exception):
-    """Whoever read our output went away."""
+    """The reader of our output has gone away, such as ``head`` in a pipeline."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What to boot. ``shared`` is writable in the guest; ``console`` receives its kernel log."""
+    """What to boot. ``shared`` is writable in the guest; its kernel log goes to ``console``."""
 
     image: Path
     cpus: int
@@ -81,10 +83,10 @@ class Machine:
         argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS if Path(path).is_dir()]
         options = _KERNEL_OPTIONS + (_DETERMINISTIC_KERNEL_OPTIONS if self.deterministic else ())
         argv += [word for option in options for word in ("--kopt", option)]
-        # The path goes through a kernel command line of 2 kB, the command itself does not.
+        # Only the script's path is passed on the kernel command line, which is limited to 2 kB.
         argv += ["--script-sh", f"sh '{script}'", "--qemu-opts"]
-        # virtme-ng sends the serial console of a quiet guest to /dev/null. A second port
-        # is no way out: the kernel has one console per driver.
+        # virtme-ng sends a guest's serial console to /dev/null: redirect that to our file. A second
+        # serial port would not help, since the kernel has one console per driver.
         argv += ["-set", f"chardev.console.path={self.console}"]
         argv += () if self.kvm else _EMULATED_QEMU
         argv += _DETERMINISTIC_QEMU if self.deterministic else ()
@@ -98,13 +100,13 @@ def require_tools() -> None:
 
 
 def run(machine: Machine, script: Path, timeout: float) -> int | None:
-    """Boot, run ``script``, pass its stdout and stderr through as they come.
+    """Boot, run ``script``, and pass on its stdout and stderr as they come.
 
-    Returns virtme-ng's exit status, or None when ``timeout`` seconds passed first.
-    Whatever happens, no process of the machine is left behind: it does not outlive this
-    process either, and SIGINT, SIGTERM and SIGHUP end it before they are heeded, by
-    KeyboardInterrupt and SystemExit. Raises TracerError when the tools are missing,
-    OutputClosedError when our output has no reader.
+    Returns virtme-ng's exit status, or None if ``timeout`` seconds passed first. No process of
+    the machine is left behind, however this function or this process ends. On SIGINT,
+    SIGTERM or SIGHUP the machine is killed first; then KeyboardInterrupt or SystemExit is
+    raised. Raises TracerError when the tools are missing, OutputClosedError when our output
+    has no reader.
     """
     _tool("qemu-system-x86_64")
     closed = threading.Event()
@@ -115,7 +117,7 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
             # Pipes, not files: QEMU would truncate and overwrite a file.
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # What a killed virtme-ng leaves behind stays beside the console's log.
+            # A killed virtme-ng leaves temporary files behind: let them lie in the run's directory.
             env={**os.environ, "PATH": _search_path(), "TMPDIR": str(machine.console.parent)},
         )
         with group, signals.kill(group):
@@ -123,8 +125,8 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
                 _forward_terminal(group.process.stdin)
             relays = _relays(group, closed)
             status = _wait(group.process, timeout)
-            # Killed, not terminated: nothing in the guest outlives it anyway, and virtme-ng
-            # answers a termination with a traceback.
+            # SIGKILL instead of SIGTERM: nothing in the guest needs to be saved, and virtme-ng
+            # prints a traceback at SIGTERM.
             group.kill()
             _drain(relays, signals)
     if closed.is_set():
@@ -133,10 +135,10 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
 
 
 class _Signals:
-    """Signals that kill the machine at once and wait with all else until it is gone.
+    """A handler that kills the machine and notes the signal, to be acted on when that is gone.
 
-    A handler that raises may do so when Popen has started a process that nobody knows yet, or
-    amid the clearing up.
+    The handler must not raise an exception: it could interrupt Popen just after it has started
+    a process, before we know of that, or interrupt the clearing up.
     """
 
     def __init__(self) -> None:
@@ -145,7 +147,7 @@ class _Signals:
 
     @contextlib.contextmanager
     def kill(self, group: Group) -> Iterator[None]:
-        """A signal kills this group; at once, if one came before there was a group."""
+        """In this context a signal kills ``group``; one that came before does so at once."""
         self._group = group
         if self.received:
             group.kill()
@@ -155,7 +157,7 @@ class _Signals:
             self._group = None
 
     def note(self, number: int, _frame: object) -> None:
-        """The handler."""
+        """Note a signal (this is the handler) and kill the group, if there is one."""
         self.received.append(number)
         if self._group is not None:
             self._group.kill()
@@ -163,9 +165,10 @@ class _Signals:
 
 @contextlib.contextmanager
 def _held_signals() -> Iterator[_Signals]:
-    """Hold SIGINT, SIGTERM and SIGHUP back; at the end, unwind the stack if one came.
+    """Hold SIGINT, SIGTERM and SIGHUP back, and act on them at the end of the context.
 
-    One that is ignored, as nohup has it, stays ignored.
+    Then SIGINT raises KeyboardInterrupt, another one SystemExit. A signal that is ignored, as
+    SIGHUP is under nohup, stays ignored.
     """
     signals = _Signals()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -190,13 +193,13 @@ def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:
 
 
 def _relays(group: Group, closed: threading.Event) -> list[threading.Thread]:
-    """Pass both streams on until they end, which they do with the last process of the group."""
+    """Threads that pass on both streams until the last process of the group has closed them."""
     streams = ((group.process.stdout, 1), (group.process.stderr, 2))
     return [_relay(group, source, fd, closed) for source, fd in streams if source is not None]
 
 
 def _drain(relays: list[threading.Thread], signals: _Signals) -> None:
-    """Wait until all is passed on; after a signal a moment only, for the reader may be stuck."""
+    """Wait until all output is passed on; after a signal only a moment, if a reader is stuck."""
     for relay in relays:
         while relay.is_alive() and not signals.received:
             relay.join(_PATIENCE_SECONDS)
@@ -225,7 +228,7 @@ def _interactive() -> bool:
 
 
 def _forward_terminal(guest_input: IO[bytes]) -> None:
-    """Send typed lines to the guest. QEMU itself would switch the terminal's echo off."""
+    """Send typed lines to the guest. With the terminal itself, QEMU would turn its echo off."""
 
     def copy() -> None:
         while typed := os.read(0, 4096):
