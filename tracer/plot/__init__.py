@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Figures of a run, the same in a notebook and in the report's page.
 
-They are drawn by matplotlib, as SVG with real text: that is a few kilobytes a figure, prints
-sharply, needs no script and takes the colours of a light or a dark page. plotly would let one
-zoom, but puts four megabytes of script into every page and prints what happens to be in view.
+They are drawn by matplotlib as SVG with real text. Such a figure has a few kilobytes, prints
+sharply, needs no script, and takes the colours of a light or a dark page. plotly would allow
+to zoom, but it adds four megabytes of script to every page, and prints only the visible part.
 
 Every function takes a run and returns a :class:`tracer.plot.style.Drawing`, which is a
 matplotlib ``Figure``: ``figure.savefig("waterfall.png", dpi=144)``.
@@ -34,25 +34,25 @@ class Plots:
         self._run = run
 
     def waterfall(self, only: tuple[str, str] | None = None) -> Drawing:
-        """Stages of the median exchange per type: :func:`tracer.plot.waterfall`."""
+        """The stages of each type's median exchange: see :func:`tracer.plot.waterfall`."""
         return waterfall(self._run, only)
 
     def distribution(self) -> Drawing:
-        """Latencies per type, log axis: :func:`tracer.plot.distribution`."""
+        """The latencies of each type on a log axis: see :func:`tracer.plot.distribution`."""
         return distribution(self._run)
 
     def heatmap(self) -> Drawing:
-        """Latencies over time: :func:`tracer.plot.heatmap`."""
+        """The latencies over time: see :func:`tracer.plot.heatmap`."""
         return heatmap(self._run)
 
     def sizes(self) -> Drawing:
-        """Latencies by bytes moved: :func:`tracer.plot.sizes`."""
+        """The latencies by bytes of request and reply: see :func:`tracer.plot.sizes`."""
         return sizes(self._run)
 
     def exchange(self, row: int) -> Drawing:
-        """One exchange's stages, each where it lay in time: :func:`tracer.plot.exchange`."""
+        """The stages of the exchange in row ``row``: see :func:`tracer.plot.exchange`."""
         return exchange(self._run, row)
 
     def compare(self, other: Frames | Sequence[Frames]) -> Drawing:
-        """This run and another, or several, beside each other: :func:`tracer.plot.compare`."""
+        """This run beside one or several others: see :func:`tracer.plot.compare`."""
         return compare(self._run, other)

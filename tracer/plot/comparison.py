@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two sides of runs beside each other: what moved, and how the latencies spread.
+"""The figure of two sides of runs beside each other: their stages and their latencies.
 
-It shows and judges nothing: whether a change is more than chance says :mod:`tracer.compare`.
+The figure only shows. Whether a change is more than chance is decided by :mod:`tracer.compare`.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ class Shown(NamedTuple):
 
 
 def compare(base: Frames, new: Frames | Sequence[Frames]) -> Drawing:
-    """Two runs, or one and several others, beside each other.
+    """The run ``base`` beside one run or several others. Only settled exchanges are counted.
 
-    One panel per type of exchange. Left, x: the median of each stage (linear, in the panel's
-    own unit); y: the stages in the order of the path, one bar per run; the medians of different
-    stages do not add up. Written out: the median of each side (of several runs the level that
-    ``tracer compare`` takes) and the change. Right, x: ``total_ns`` (log); y: the share of the
-    exchanges that took at most so long, one curve per run. Base is grey, new has the channel's
-    colour. Settled exchanges only.
+    There is one panel per type of exchange. Left, x: the median of each stage (linear, in the
+    panel's own unit); y: the stages in the order of an exchange, one bar per run. The medians of
+    different stages do not add up. Beside the bars stand the median of each side (of several
+    runs the trimmed mean of their medians, as in ``tracer compare``) and the change. Right, x:
+    ``total_ns`` (log); y: the share of the exchanges that took at most that long, one curve
+    per run. Base is grey, new has the channel's colour.
 
-    Runs that are not trusted are shown, their curves dashed, and the head says why; it also
+    A run that is not trusted is drawn with a dashed curve, and the head says why. The head also
     says what makes the runs incomparable. Raises :class:`tracer.errors.TracerError` when
     ``new`` is empty.
     """
@@ -110,7 +110,7 @@ def _shown(run: Frames, new: bool) -> Shown:
 
 
 def _heads(runs: list[Shown]) -> list[str]:
-    """The two sides; then what a reader must know of single runs, and of all together."""
+    """The lines at the head: the runs of both sides, then warnings about runs that need one."""
     sides = {
         name: [run for run in runs if run.new == new]
         for name, new in (("base", False), ("new", True))
@@ -131,7 +131,7 @@ def _heads(runs: list[Shown]) -> list[str]:
 
 
 def _stages(runs: list[Shown], key: Key) -> list[str]:
-    """The stages that any of the runs has, in the order of the path."""
+    """The stages that any of the runs has, in the order of an exchange."""
     seen: set[str] = set()
     for run in runs:
         found = run.medians.get(key, {})
@@ -140,7 +140,7 @@ def _stages(runs: list[Shown], key: Key) -> list[str]:
 
 
 def _level(runs: list[Shown], key: Key, stage: str, new: bool) -> float | None:
-    """A side's median of a stage; None where no run of it has that stage."""
+    """One side's median of a stage (its level over the runs), None if no run has that stage."""
     found = [
         run.medians[key][stage]
         for run in runs
@@ -150,7 +150,7 @@ def _level(runs: list[Shown], key: Key, stage: str, new: bool) -> float | None:
 
 
 def _told(runs: list[Shown], key: Key) -> str:
-    """``p50 119 µs of 23, then 131 µs of 23 (+10.1%)``."""
+    """The text of a panel's title, such as ``p50 119 µs of 23, then 131 µs of 23 (+10.1%)``."""
     base, new = (_level(runs, key, "total", side) for side in (False, True))
     counts = [
         sum(len(run.types[key].exchanges) for run in runs if run.new == side and key in run.types)
@@ -194,7 +194,7 @@ def _panel(drawing: Drawing, top: float, runs: list[Shown], key: Key, stages: li
 
 
 def _columns(drawing: Drawing, baseline: float, colour: str) -> None:
-    """The heads of the written columns, with the colours of the two sides."""
+    """Write the heads of the columns of numbers, with the colours of the two sides."""
     right = _LABELS + _BARS
     for name, width, of in (("base", _BASE, MUTED), ("new", _NEW, colour), ("change", _CHANGE, "")):
         right += width
@@ -209,7 +209,7 @@ def _columns(drawing: Drawing, baseline: float, colour: str) -> None:
 def _bars(
     drawing: Drawing, top: float, runs: list[Shown], key: Key, stages: list[str], row: float
 ) -> None:
-    """One bar per stage and run, base first, and the two sides written out."""
+    """Draw one bar per stage and run, base first, and write the numbers beside them."""
     end = max(max(run.medians[key].get(s, 0) for run in runs for s in stages), 1)
     unit, scale = axis_unit(end)
     axes = area(drawing, _LABELS, top, _BARS, row * len(stages))
@@ -237,7 +237,7 @@ def _bars(
 
 
 def _values(drawing: Drawing, baseline: float, base: float | None, new: float | None) -> None:
-    """Base, new and the change at the right of a stage's bars; nothing for what there is not."""
+    """Write base, new and the change beside a stage's bars; leave out what is None."""
     right = _LABELS + _BARS
     for value, width in ((base, _BASE), (new, _NEW)):
         right += width
@@ -256,7 +256,7 @@ def _values(drawing: Drawing, baseline: float, base: float | None, new: float | 
 
 
 def _curves(axes: Axes, runs: list[Shown], key: Key) -> None:
-    """Each run's empirical distribution; the quantiles are the lines of the grid."""
+    """Draw each run's empirical distribution, with grid lines at the quantiles."""
     every = np.concatenate([run.types[key].totals for run in runs])
     log_axis(axes, "x", log_span(float(every.min()), float(every.max())), most=5)
     for run in runs:
@@ -273,7 +273,7 @@ def _curves(axes: Axes, runs: list[Shown], key: Key) -> None:
 
 
 def _curve(totals: Ints) -> tuple[Floats, Floats]:
-    """The share of the values at or below x, at no more than a few hundred places."""
+    """The empirical distribution (x, share of the values <= x), at `_MOST_POINTS` at most."""
     ordered = np.sort(totals).astype(np.float64)
     count = ordered.size
     ranks = np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(np.int64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Channels against each other by payload and concurrency."""
+"""The figure that compares two channels by payload and number of threads."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _MARKS = {"netlink": "o", "setsockopt": "s", "getsockopt": "D"}
 def crossing(table: pd.DataFrame, first: str = "netlink", second: str = "getsockopt") -> Drawing:
     """Latency by payload, one panel for each number of threads, all on the same axes.
 
-    ``table`` is that of :func:`tracer.tables.channels.by_payload`. x: payload (bytes, log); y: the
-    quantile that the table holds (log); a mark at the median over the runs, an upright line
-    over their range, the channels set apart by a few pixels; dashed and named: where the lead
-    changes (:func:`tracer.tables.channels.crossings`).
+    ``table`` is made by :func:`tracer.tables.channels.by_payload`. x: payload (bytes, log); y: the
+    quantile that the table holds (log). A mark is the median over the runs, the upright line
+    through it their range; the channels are shifted apart by a few pixels. A dashed line with
+    a label is where the faster channel changes (:func:`tracer.tables.channels.crossings`).
     """
     shown = table[table["channel"].isin([first, second])]
     threads = sorted(shown["threads"].unique())
@@ -97,7 +97,7 @@ def _legend(drawing: Drawing, channels: tuple[str, str]) -> None:
 
 
 def _scales(axes: Axes, shown: pd.DataFrame, labelled: bool) -> None:
-    """The same limits in every panel, or the eye compares what differs."""
+    """Set the same limits in every panel, so that panels can be compared by eye."""
     payloads = shown["payload_bytes"].clip(lower=1)
     log_axis(axes, "x", log_span(float(payloads.min()), float(payloads.max())), times=False)
     levels = shown[["low_ns", "high_ns"]].clip(lower=1)
@@ -108,7 +108,7 @@ def _scales(axes: Axes, shown: pd.DataFrame, labelled: bool) -> None:
 
 
 def _line(axes: Axes, of: pd.DataFrame, apart: float) -> None:
-    """A channel's line and ranges, moved by ``apart`` pixels: the ranges may overlap."""
+    """Draw a channel's line and ranges, shifted by ``apart`` pixels, since ranges may overlap."""
     if of.empty:
         return
     channel = str(of["channel"].iloc[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Latencies: how they are distributed, over time, and by size. All axes of latency are log.
+"""The figures of latency: distribution, over time, by size. Their latency axes are logarithmic.
 
 Whoever draws several figures of a run computes its types once and hands them over as ``shown``.
 """
@@ -54,8 +54,9 @@ def distribution(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """How the latencies of each type are distributed.
 
     One line per type, in the report's order. x: ``total_ns`` of its settled exchanges (log);
-    y: exchanges per bin of equal ratio, each line scaled to its own highest bin. Marked and
-    written out at the right: p50, p90 and p99, each a value that occurred, as in the report.
+    y: exchanges per bin, the bins of equal width on the log axis, each line scaled to its own
+    highest bin. p50, p90 and p99 are marked and written at the right. As in the report, each
+    is a value that occurred.
     """
     shown = types(run) if shown is None else shown
     with styled():
@@ -102,7 +103,7 @@ def _quantile_heads(drawing: Drawing, right: float, width: float) -> None:
 
 
 def _hill(axes: Axes, of: Type, edges: Floats) -> None:
-    """A type's histogram as an area above its baseline, its quantiles on the baseline."""
+    """Draw a type's histogram as an area above its baseline, and mark the quantiles there."""
     counts, _edges = np.histogram(of.totals, edges)
     axes.stairs(
         counts / counts.max(), edges, fill=True, facecolor=CHANNEL_COLOURS[of.channel], alpha=0.75
@@ -119,9 +120,9 @@ def _hill(axes: Axes, of: Type, edges: Floats) -> None:
 def heatmap(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """Latencies over time.
 
-    One strip per channel. x: when an exchange began, since the first did (linear); y: its
-    ``total_ns`` (log, the same in all strips); the stronger the colour the more exchanges in
-    that cell, in steps that the legend counts. Settled exchanges only.
+    One strip per channel. x: when an exchange began, counted from the first one's begin (linear);
+    y: its ``total_ns`` (log, the same in all strips). The stronger the colour, the more
+    exchanges are in that cell; the legend says how many. Only settled exchanges are drawn.
     """
     shown = types(run) if shown is None else shown
     with styled():
@@ -168,7 +169,7 @@ def heatmap(run: Frames, shown: list[Type] | None = None) -> Drawing:
 
 
 def _steps(most: int) -> list[int]:
-    """The least count of each step of colour: 1, and up to four more of equal ratio."""
+    """The smallest count for each step of colour: 1, and up to four more, with equal ratios."""
     if most < 6:
         return list(range(1, most + 1))
     return sorted({round(step) for step in np.geomspace(1, most + 1, 6)[:-1]})
@@ -179,7 +180,7 @@ def _strength(step: int, steps: list[int]) -> float:
 
 
 def _step_legend(drawing: Drawing, left: float, steps: list[int]) -> None:
-    """Swatches with the counts they stand for, in grey as each channel has its own colour."""
+    """Draw swatches with their counts; they are grey, because each channel has its own colour."""
     width, height = drawing.get_size_inches() * 72
     write(drawing, left, 16, "exchanges in a cell", color=MUTED, size=SMALL_PX)
     left += 136
@@ -201,7 +202,10 @@ def _step_legend(drawing: Drawing, left: float, steps: list[int]) -> None:
 def _cells(
     axes: Axes, counts: Floats, across: Floats, up: Floats, steps: list[int], colour: str
 ) -> None:
-    """The cells that are not empty: one path for each step of colour, neighbours in time joined."""
+    """Draw the cells that are not empty, as few shapes, to keep the SVG small.
+
+    Each step of colour is one path, and cells beside each other in time become one rectangle.
+    """
     level = np.searchsorted(steps, counts, side="right") - 1
     edge = np.full((1, level.shape[1]), -1)
     for step in range(len(steps)):
@@ -227,10 +231,10 @@ def sizes(run: Frames, shown: list[Type] | None = None) -> Drawing:
     """Sizes against latency.
 
     x: bytes of request and reply together (log); y: ``total_ns`` of settled exchanges (log).
-    For each type and size a mark at the median and an upright line from p10 to p90, the medians
-    of a type joined, types set apart by a few pixels; a type of more than 24 sizes is put into
-    24 bins of equal ratio. The faint dots are single exchanges: at most about 1,000,
-    evenly taken.
+    Each type and size has a mark at its median and an upright line from p10 to p90; a line
+    joins the medians of a type, and types are shifted apart by a few pixels. The sizes of a
+    type that has more than 24 are put into 24 bins of equal ratio. The faint dots are single
+    exchanges: all, or every nth, so that there are about 1,000 at most.
     """
     shown = types(run) if shown is None else shown
     with styled():
@@ -262,7 +266,7 @@ def sizes(run: Frames, shown: list[Type] | None = None) -> Drawing:
 def _size_marks(
     axes: Axes, of: Type, by_size: pd.DataFrame, mark: str, apart: float, nth: int
 ) -> None:
-    """A type's medians, spans and every nth exchange, moved to the right by ``apart`` pixels."""
+    """Draw a type's medians, spans and every nth exchange, shifted right by ``apart`` pixels."""
     moved = axes.transData + ScaledTranslation(apart / 72, 0, axes.figure.dpi_scale_trans)
     colour = CHANNEL_COLOURS[of.channel]
     axes.plot(moved_bytes(of.exchanges)[::nth], of.totals[::nth], "o", color=colour, alpha=0.35,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How figures look: colours, type, axes, and the sheet they are drawn on.
+"""How figures look: colours, fonts, axes, and the sheet that they are drawn on.
 
-One unit is one CSS pixel. Every colour of the page's own (``INK`` to ``GROUND``) occurs
-nowhere else, so that :mod:`tracer.plot.svg` can leave it to the page.
+Lengths are in CSS pixels. The colours ``INK``, ``MUTED``, ``RULE`` and ``GROUND`` stand for
+those of the page around a figure. No other colour has the same value, so that
+:mod:`tracer.plot.svg` can replace them by the page's own colours (light or dark).
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ CHANNEL_COLOURS = {
 
 TEXT_PX = 13
 SMALL_PX = 12
-#: With the page's font the text is narrower than here, never wider: DejaVu Sans is wide.
+#: matplotlib computes widths for DejaVu Sans, which is wide. A page shows the text in its own
+#: font, which is narrower, so nothing overlaps there.
 _RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": TEXT_PX,
@@ -65,9 +67,9 @@ _POINTS = re.compile(r'(width|height)="([\d.]+)pt"')
 
 
 class Drawing(Figure):
-    """A matplotlib figure that Jupyter shows without any backend, and that is said in words.
+    """A matplotlib figure that Jupyter can show without a matplotlib backend.
 
-    ``described`` is what a reader who cannot see it is told.
+    ``described`` says in words what the figure shows, for readers who cannot see it.
     """
 
     described: str = ""
@@ -76,7 +78,7 @@ class Drawing(Figure):
         return self.svg()
 
     def svg(self) -> str:
-        """The figure as an SVG document; equal figures make equal text."""
+        """The figure as an SVG document. Equal figures give equal text."""
         out = io.StringIO()
         with styled():
             self.savefig(
@@ -88,19 +90,19 @@ class Drawing(Figure):
 
 
 def styled() -> AbstractContextManager[None]:
-    """In this context matplotlib draws as we do; its own settings are left alone."""
+    """A context in which matplotlib uses the settings of this module; then the user's are back."""
     return mpl.rc_context(_RC)
 
 
 def sheet(width: float, height: float, described: str) -> Drawing:
-    """An empty figure of so many pixels."""
+    """An empty figure of this width and height in pixels."""
     drawing = Drawing(figsize=(width / 72, height / 72), dpi=72)
     drawing.described = described
     return drawing
 
 
 def area(drawing: Drawing, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in pixels from the upper left corner, without spines but the lower."""
+    """Axes with a lower spine only; their place is in pixels from the upper left corner."""
     whole_width, whole_height = drawing.get_size_inches() * 72
     axes = drawing.add_axes(
         (
@@ -115,20 +117,20 @@ def area(drawing: Drawing, left: float, top: float, width: float, height: float)
 
 
 def write(drawing: Drawing, left: float, top: float, text: str, **how: Any) -> None:
-    """Text with its baseline at a place given in pixels from the upper left corner."""
+    """Write text; its baseline begins at this place, in pixels from the upper left corner."""
     width, height = drawing.get_size_inches() * 72
     drawing.text(left / width, 1 - top / height, text, va="baseline", **how)
 
 
 def nothing(width: float, why: str) -> Drawing:
-    """What is drawn where there is nothing to draw: a line that says so."""
+    """A figure for the case that there is nothing to draw: a line of text that says why."""
     drawing = sheet(width, 40, why)
     write(drawing, 0, 26, why, color=MUTED)
     return drawing
 
 
 def shortened(text: str, length: int) -> str:
-    """At most ``length`` characters, the middle left out."""
+    """The text, cut in the middle to at most ``length`` characters."""
     if len(text) <= length:
         return text
     return f"{text[: length - length // 2 - 1]}…{text[-(length // 2) :]}"
@@ -137,7 +139,10 @@ def shortened(text: str, length: int) -> str:
 def log_axis(
     axes: Axes, which: str, limits: tuple[float, float], times: bool = True, most: int = 7
 ) -> None:
-    """Make the x or the y axis logarithmic, of times in ns (``most`` labels) or of bytes."""
+    """Make an axis logarithmic, for times in ns or (``times`` False) for bytes.
+
+    ``which`` is ``x`` or ``y``; an axis of times gets at most ``most`` labels.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     set_scale, set_limits = (
         (axes.set_xscale, axes.set_xlim) if which == "x" else (axes.set_yscale, axes.set_ylim)
@@ -156,7 +161,7 @@ def log_axis(
 
 
 def stacked(heights: Sequence[float], gap: float, top: float) -> Iterator[float]:
-    """The upper edges of parts that lie below each other."""
+    """The upper edges of parts with these heights, placed below each other from ``top`` on."""
     for height in heights:
         yield top
         top += height + gap

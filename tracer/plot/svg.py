@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A figure as part of a page: its text, grid and ground take the page's colours and font."""
+"""Makes a figure part of an HTML page, whose font and colours its text, grid and ground take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 
 from tracer.plot.style import GROUND, INK, MUTED, RULE, Drawing
 
-#: What a page must define.
+#: The CSS variables that a page must define, by the colour that each replaces.
 VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", GROUND: "--ground"}
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)

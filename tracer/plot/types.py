@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The types of exchanges that a figure shows, with the report's own numbers."""
+"""The types of exchanges in a figure, with the same numbers that the report has."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Type(NamedTuple):
 
     @property
     def title(self) -> str:
-        """``netlink · msgchan echo``."""
+        """Channel and name, such as ``netlink · msgchan echo``."""
         return f"{self.channel} · {self.name}"
 
     @property
     def totals(self) -> Ints:
-        """Latencies in ns; at least 1, for the sake of log axes."""
+        """The totals in ns; at least 1, because they are drawn on logarithmic axes."""
         return totals(self.exchanges)
 
     @property

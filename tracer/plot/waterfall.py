@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Waterfalls: an exchange's stages, each where it lay in time."""
+"""The waterfall figure: an exchange's stages as bars, each at its place in time."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 PANEL = 500
 _LABELS, _VALUES, _ROW, _HEAD, _FOOT, _GAP = 92, 76, 22, 50, 46, 40
-_LEAST = 1.5  # pixels; what happened is seen
+_LEAST = 1.5  # pixels: the shortest bar that is still visible
 
 
 class Piece(NamedTuple):
-    """A stretch of an exchange: ns since the exchange began, and ns long."""
+    """A stage of an exchange for once: its begin since the exchange began, and its length (ns)."""
 
     stage: str
     begin_ns: int
@@ -42,9 +42,9 @@ class Piece(NamedTuple):
 
 
 def pieces(run: Frames, row: int) -> list[Piece]:
-    """The stages of ``run.exchanges`` row ``row`` by time, gaps between them ``unexplained``.
+    """The stages of the exchange in row ``row`` of ``run.exchanges``, sorted by begin.
 
-    Together they last ``total_ns``.
+    Gaps between them are pieces with the stage ``unexplained``, so that all last ``total_ns``.
     """
     start = int(run.exchanges.at[row, "start_ns"])
     total = run.exchanges.at[row, "total_ns"]
@@ -67,17 +67,18 @@ def pieces(run: Frames, row: int) -> list[Piece]:
 def waterfall(run: Frames, only: tuple[str, str] | None = None) -> Drawing:
     """Where the median exchange of each type spent its time.
 
-    One panel per type, or the one of ``only`` (channel and name). The median exchange is one
-    that occurred: the first whose total is the type's p50. x: time since it began, in the
-    panel's own unit (linear); y: its stages from first to last; at the right how long each
-    took. A stage that came several times (a dump's parts) has several bars in its line.
+    One panel per type, or only that of the type ``only`` (channel and name). The median
+    exchange is a real one: the first whose total is the type's p50. x: time since it began
+    (linear, in the panel's own unit); y: its stages from first to last; at the right how long
+    each took. A stage that it was in several times (as with the parts of a dump) has several
+    bars in one line.
     """
     shown = [t for t in types(run) if only is None or only == (t.channel, t.name)]
     return median(run, shown)
 
 
 def median(run: Frames, shown: list[Type]) -> Drawing:
-    """As :func:`waterfall`, of types that are known already."""
+    """The same as :func:`waterfall`, for types that the caller has computed already."""
     panels = [
         (t.title, f"median of {len(t.exchanges):,}: {time_text(t.p50)}", pieces(run, t.median))
         for t in shown
@@ -98,7 +99,7 @@ def exchange(run: Frames, row: int) -> Drawing:
 
 
 def _panels(panels: list[tuple[str, str, list[Piece]]], what: str) -> Drawing:
-    """The panels in two columns, or in one if there is one."""
+    """Draw the panels in two columns; a single panel takes the whole width."""
     heads = "; ".join(f"{title}, {told}" for title, told, _found in panels)
     panels = [panel for panel in panels if panel[2]]
     with styled():
