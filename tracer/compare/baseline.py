@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Baselines of latency tests: the digests of a test's runs as a small text file, kept in git.
 
-The format is JSON with one line per quantile, and per stage one for its tail, in the order of
-an exchange's path, so that a diff shows which stage changed.
+The format is JSON. Each quantile and the tail of each stage has a line of its own, in the order
+of an exchange's stages, so that a diff shows which stage changed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from tracer.errors import TracerError
 
 SCHEMA = 3
 _REMAKE = "restore it from version control, or make it anew with pytest --latency-update"
-#: Conditions and how they travel: sets are sorted lists of lists in the file.
+#: The condition that is a set in a digest; the file has it as a sorted list of lists.
 _PLAN = "plan"
-#: A stage's key: channel, name, stage.
+#: The length of a stage's key: channel, name, stage.
 _STAGE = 3
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a check compares with. ``made`` says how: test, command, tracer, and date and host
-    on a wall clock."""
+    """The runs that a check compares with.
+
+    ``made`` says how they were made: test, command, version of tracer, and on a wall clock
+    also date and host.
+    """
 
     runs: tuple[Digest, ...]
     made: dict[str, str] = field(default_factory=dict)
@@ -57,7 +60,8 @@ def make(
     made = {"test": test, "command": command, "tracer": __version__}
     kept = tuple(_only(run, types) for run in runs)
     if first.deterministic:
-        # Date and host change nothing there, and the file shall not change without cause.
+        # On the deterministic clock date and host make no difference. Without them the file
+        # changes only when the numbers do.
         return Baseline(tuple(replace(run, started="") for run in kept), made)
     # Tails are counted on the deterministic clock only.
     kept = tuple(replace(run, tails={}) for run in kept)
@@ -65,7 +69,7 @@ def make(
 
 
 def dumps(baseline: Baseline) -> str:
-    """The file's text."""
+    """The text of the baseline's file."""
     first = baseline.runs[0]
     remarks = dict(first.remarks)
     if first.deterministic:
@@ -117,7 +121,7 @@ def load(path: Path) -> Baseline:
 
 
 def _only(run: Digest, types: Sequence[str]) -> Digest:
-    """The digest without the lines, outcomes and gaps of types that are not asked for."""
+    """The digest without the types that are not asked for."""
     if not types:
         return run
 
@@ -193,7 +197,7 @@ def _baseline(path: Path, value: dict[str, Any]) -> Baseline:
 
 
 def _require_conditions(found: Iterable[str]) -> None:
-    """What is not in the file would not be compared."""
+    """Raise ``ValueError`` if a condition is missing: it would not be compared then."""
     for name in sorted(set(SHARED).symmetric_difference(found)):
         what = "is missing" if name in SHARED else "is unknown"
         raise ValueError(f"the condition {name!r} {what}")
@@ -219,7 +223,7 @@ def _run(name: str, value: dict[str, Any], shared: dict[str, Any]) -> Digest:
 
 
 def _line(row: Any) -> list[Any]:
-    """One quantile line, checked: a key of texts, then ns that are in order."""
+    """Check one line of a quantile: the texts of its key, then ns in rising order."""
     width = len(KEY) + len(VALUES)
     if not isinstance(row, list) or len(row) != width:
         raise ValueError(f"a line has no {width} values: {row}")
@@ -232,8 +236,10 @@ def _line(row: Any) -> list[Any]:
 
 
 def _tails(name: str, rows: Any, lines: pd.DataFrame) -> Tails:
-    """The tails, checked: of every stage that has a quantile beyond the median, and of as many
-    exchanges."""
+    """The tails, checked.
+
+    Every stage that has a quantile beyond the median must have one, with the same count.
+    """
     found: Tails = {}
     for row in rows:
         channel, kind, stage = _texts(row[:_STAGE], _STAGE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which runs may be compared, and what a reader of the comparison should know besides."""
+"""Refuses runs that cannot be compared, and makes the notes that go with a comparison."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ def require_comparable(
 ) -> None:
     """Raise :class:`TracerError` unless the runs may be compared.
 
-    All must be trusted and share plan, kernel and clock, and of the ``types`` (channels or
-    names; all of them when none is named) as many exchanges must succeed and fail on either
-    side: a request that fails early is fast. With ``same_workload``, and where all runs are on
-    the deterministic clock, every run must hold just as many exchanges of each type, whatever
-    became of them: other requests are another workload, whose median may be anything.
-    ``allow`` names the conditions that are waived.
+    - All must be trusted and have the same plan, kernel and clock.
+    - The shares of exchanges that succeed and fail must be alike on both sides, because a
+      request that fails early is fast.
+    - With ``same_workload``, and always if all runs are on the deterministic clock, every run
+      must have the same number of exchanges of each type, whatever their status, because the
+      median of another workload may be anything.
+
+    ``types`` (channels or names) restricts the last two; without any, all types count. ``allow``
+    names the conditions that are not required.
     """
     what = "cannot compare"
     if not base or not new:
@@ -82,10 +85,10 @@ def notes(
     allow: frozenset[str],
     types: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """A line each: waived conditions, other hosts or module builds, drift, what was left out.
+    """The notes: conditions that were allowed, other hosts or module builds, drift, gaps.
 
-    ``index`` holds the lines that are compared, ``types`` the types that were asked for, which
-    are in every run.
+    ``index`` holds the lines that are compared; ``types`` are those that were asked for, which
+    every run has.
     """
     runs = (*base, *new)
     deterministic = all(run.deterministic for run in runs)
@@ -103,7 +106,7 @@ def notes(
 
 
 def _left_out(runs: Sequence[Digest], index: pd.MultiIndex) -> Iterator[str]:
-    """Quantiles and stages of the compared types that not every run has enough of."""
+    """Quantiles and stages of the compared types for which some run has too few exchanges."""
     compared = {key[:2] for key in index}
     yield from sorted({text for run in runs for kind, text in run.left_out if kind in compared})
     seen = [{key[:3] for key in run.lines.index if key[:2] in compared} for run in runs]
@@ -121,10 +124,10 @@ def _one_sided(base: Sequence[Digest], new: Sequence[Digest]) -> Iterator[str]:
 def _other_outcomes(
     base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Types of which another share succeeded or failed than in base.
+    """The types whose shares of success and failure differ from base by 1 % or more.
 
-    Only those of which a side has exchanges enough to be compared: of a few, one is a large
-    share.
+    Types that have too few exchanges for a line are left out, because one failure among a few
+    exchanges is a large share.
     """
     counted = {key[:2] for side in (base, new) for key in _in_all(side)}
     for kind in sorted(set(base[0].outcomes) & set(new[0].outcomes) & counted):
@@ -142,10 +145,11 @@ def _other_outcomes(
 
 
 def _workload(run: Digest, types: Sequence[str]) -> dict[Kind, int]:
-    """How many exchanges of each type a run holds, whatever became of them.
+    """How many exchanges of each type a run holds, whatever their status.
 
-    Those that came to their end are counted by the lines, of which a type with too few has
-    none; how large a share of all they are is in the outcomes.
+    A digest does not say that directly. Its lines count the settled exchanges, and its outcomes
+    say what share of all exchanges these are. Types with too few exchanges have no line and
+    are left out.
     """
     counts = run.lines["count"].groupby(level=["channel", "name"]).max()
     found = {}
@@ -156,7 +160,7 @@ def _workload(run: Digest, types: Sequence[str]) -> dict[Kind, int]:
 
 
 def _other_workload(base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str]) -> str:
-    """Which type the first run that differs has another number of; empty when none does."""
+    """A text about the first run that has another number of some type's exchanges; "" if none."""
     first = _workload(base[0], types)
     for run in (*base[1:], *new):
         here = _workload(run, types)
@@ -175,7 +179,7 @@ def _other_workload(base: Sequence[Digest], new: Sequence[Digest], types: Sequen
 def _other_counts(
     base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str]
 ) -> Iterator[str]:
-    """Types of which new has another number of exchanges a run, by a tenth or more."""
+    """The types whose number of exchanges a run differs between the sides by a tenth or more."""
     sides = [[_workload(run, types) for run in side] for side in (base, new)]
     for kind in sorted(set.intersection(*(set(counts) for side in sides for counts in side))):
         before, after = (float(np.mean([counts[kind] for counts in side])) for side in sides)
@@ -187,5 +191,5 @@ def _other_counts(
 
 
 def _in_all(side: Sequence[Digest]) -> set[tuple[str, ...]]:
-    """The lines that every run of a side has."""
+    """The lines that every run of one side has."""
     return set.intersection(*({*run.lines.index} for run in side))

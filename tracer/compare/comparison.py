@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compare runs: which exchange types and stages became slower or faster, and how sure that is.
+"""Compares runs: which exchange types and stages became slower or faster, and how sure that is.
 
-Computes only; :mod:`tracer.report.comparison` prints. The rules, line by line (a line is one
-quantile of one stage of one type of exchange):
+This only computes; :mod:`tracer.report.comparison` prints. These are the rules for a *line*, which
+is one quantile of one stage of one type of exchange:
 
 - The *change* is the difference of the two sides' levels (trimmed means over the runs).
-- A change matters from the *margin* on: the larger of 2 % of the base and 100 ns.
+- The *margin* is the smallest change that matters: the larger of 2 % of the base and 100 ns.
 - ``slower``, ``faster``: the change is at least the margin, its interval excludes 0, and no
   chance division of the runs explains it (:func:`tracer.compare.resample.permutation_test`).
-- ``same``: the whole interval lies within the margin (equivalence, not lack of proof;
-  Schuirmann 1987).
-- ``inconclusive``: anything else, with the reason, and the margin with which it would be
-  ``same``.
+- ``same``: the whole interval lies within the margin. So ``same`` is proven (an equivalence test,
+  Schuirmann 1987); it does not mean that a change could not be proven.
+- ``inconclusive``: anything else, with the reason, and the margin with which it would be ``same``.
 
-The whole is ``same`` only when every quantile of the stages that decide is settled: a tail is
-part of what ``same`` promises.
+A line with one of the first three verdicts is *settled*. The comparison as a whole is ``same``
+only if every quantile of the stages that decide is settled, the tails (p90, p99) included.
 
-On the deterministic clock a run repeats, so one a side is enough: a median's interval is that
-within the runs, widened by how well it repeats (:mod:`tracer.compare.repeatability`). There a line
-may move from nine tenths of the margin on, so that a rise of just the margin is found as surely as
-a larger one. Beyond the median the slow exchanges are counted (:mod:`tracer.compare.tails`). Unless
-stages are asked for, those within the kernel decide: a Python program's own stages do not repeat
-well enough.
+On the deterministic clock a run repeats, so one a side is enough. A median's interval is that
+within the runs, widened by how well it repeats (:mod:`tracer.compare.repeatability`). A line
+counts as moved from nine tenths of the margin on, so that a rise of exactly the margin is found as
+surely as a larger one. For p90 and p99 the slow exchanges are counted
+(:mod:`tracer.compare.tails`). If no stages are asked for, the stages within the kernel decide,
+because a Python program's own stages do not repeat well enough.
 
-How much runs differ on a wall clock is :mod:`tracer.compare.wall_clock`'s business.
+On a wall clock the runs of a side differ; :mod:`tracer.compare.wall_clock` has its rules.
 """
 
 from __future__ import annotations
@@ -77,24 +76,23 @@ _NEAR = 0.9
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result.
+    """The result of a comparison.
 
-    ``lines``: channel, name, stage, quantile, decides (whether it must be settled for the
-    overall verdict), base_ns, new_ns, change_ns (new - base), change (share of the base),
-    low_ns and high_ns (interval of the change), margin_ns, p (adjusted for all lines; NA
-    without a test), verdict; and of an inconclusive line why (what keeps it open),
-    same_within_ns (with any larger margin it would be ``same``; NA where none would do) and
-    more_runs (a side, to settle it as it is; NA where they are too many or would not help). Where
-    exchanges were counted (:mod:`tracer.compare.tails`), low_ns and high_ns are NA, and
-    slow_from_ns, base_slow, base_count, new_slow, new_count say how many took longer than what,
-    of how many; elsewhere those are NA.
+    ``lines``: channel, name, stage, quantile, decides (the overall verdict needs it settled),
+    base_ns, new_ns, change_ns (new - base), change (share of the base), low_ns and high_ns
+    (interval of the change), margin_ns, p (adjusted for all lines; NA without a test), verdict.
+    An inconclusive line also has why (the reason), same_within_ns (it would be ``same`` with any
+    larger margin; NA if with none) and more_runs (how many more a side would settle it; NA if
+    too many, or if they would not help). If its slow exchanges were counted
+    (:mod:`tracer.compare.tails`), a line has slow_from_ns (an exchange is slow if it took longer),
+    base_slow of base_count and new_slow of new_count exchanges, but no low_ns and high_ns.
     ``moved``: for each type the stage that contributes most to its change: channel, name,
-    stage, verdict, change_ns, share (of the change of the type's total; NaN where that is not
-    settled).
-    ``notes``: what else a reader should know, a line each. ``unmixed`` and ``too_few``: why,
-    whatever was measured, a wall clock settles no line between these runs, or none but the
-    gross ones (:mod:`tracer.compare.order`, :mod:`tracer.compare.wall_clock`); empty where that
-    is no matter.
+    stage, verdict, change_ns, share (of the change of the type's total; NaN if that is not
+    slower or faster).
+    ``notes``: further facts for the reader, a text each. ``unmixed``: why no line can be settled
+    on a wall clock, because the sides were not recorded in turn (:mod:`tracer.compare.order`).
+    ``too_few``: why only gross changes can, because there are too few runs
+    (:mod:`tracer.compare.wall_clock`). Both are empty if they do not apply.
     """
 
     verdict: str
@@ -115,19 +113,19 @@ class Comparison:
 
     @property
     def more_runs(self) -> int | None:
-        """Runs to add to each side to settle every deciding line.
+        """How many more runs on each side would settle every deciding line.
 
-        None when they are settled, or when that is no way to settle one.
+        None if all are settled, or if more runs would not settle one of them.
         """
         needed = self._deciding_open["more_runs"]
         return int(needed.max()) if len(needed) and needed.notna().all() else None
 
     @property
     def same_within(self) -> float | None:
-        """The smallest ``min_effect`` with which no deciding line would be open.
+        """The smallest ``min_effect`` with which every deciding line would be settled.
 
-        A share of the base, rounded up to a tenth of a percent. None when they are settled, or
-        when that is no way to settle one.
+        A share of the base, rounded up to a tenth of a percent. None if all are settled, or if
+        no margin would settle one of them.
         """
         lines = self._deciding_open
         shares = lines["same_within_ns"] / lines["base_ns"]
@@ -143,9 +141,9 @@ class Comparison:
 def compare(
     base: Sequence[Frames], new: Sequence[Frames], options: Options | None = None
 ) -> Comparison:
-    """Compare two sides of one run or more; the replicate is the run.
+    """Compare two sides, each of one run or several.
 
-    Raises :class:`TracerError` when the runs are not comparable, or nothing is left to compare.
+    Raises :class:`TracerError` when the runs are not comparable, or have no line in common.
     """
     return compare_digests([digest(run) for run in base], [digest(run) for run in new], options)
 
@@ -153,7 +151,7 @@ def compare(
 def compare_digests(
     base: Sequence[Digest], new: Sequence[Digest], options: Options | None = None
 ) -> Comparison:
-    """As :func:`compare`, on runs that were reduced to digests before."""
+    """The same as :func:`compare`, for runs that were reduced to digests before."""
     options = options or Options()
     require_comparable(base, new, options.allow, options.types, options.same_workload)
     index = _common_lines([*base, *new], options)
@@ -179,8 +177,10 @@ def compare_digests(
 
 
 def within(share: float) -> float:
-    """``share`` of the base, rounded up to a tenth of a percent: an interval of that reach is
-    within a margin that is larger."""
+    """``share`` rounded up to a tenth of a percent, and always to a larger number.
+
+    As ``min_effect`` it makes a margin within which an interval that reaches to ``share`` lies.
+    """
     return (floor(share * 1000) + 1) / 1000
 
 
@@ -191,8 +191,8 @@ def within(share: float) -> float:
 def _common_lines(runs: Sequence[Digest], options: Options) -> pd.MultiIndex:
     """The lines that every run has, as far as the options select them.
 
-    Raises :class:`TracerError` for a type or stage that was asked for and has none: whoever
-    names it relies on its being compared.
+    Raises :class:`TracerError` if a type or stage that was asked for has no line: whoever names
+    one relies on its being compared.
     """
     index = runs[0].lines.index
     for run in runs[1:]:
@@ -226,7 +226,7 @@ def _require_all(kind: str, asked: Sequence[str], present: Iterable[str]) -> Non
 
 
 def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[np.bool_]:
-    """Lines of ``unexplained`` that are 0 in every run: they would say nothing."""
+    """A mask of the lines of ``unexplained`` that are 0 in every run, to leave them out."""
     stage = np.asarray(index.get_level_values("stage") == "unexplained", np.bool_)
     zero = np.ones(int(stage.sum()), np.bool_)
     for run in runs:
@@ -277,7 +277,7 @@ def _with_gaps(values: Floats) -> pd.Series[Any]:
 def _with_tails(
     lines: pd.DataFrame, base: Sequence[Digest], new: Sequence[Digest], options: Options
 ) -> pd.DataFrame:
-    """The lines, those beyond the median judged by counts."""
+    """The lines, with those of p90 and p99 judged by counts of slow exchanges."""
     beyond = lines["quantile"] != MEDIAN
     found = tails.judge(lines[beyond], base, new, options.false_alarms)
     for name in found:
@@ -288,9 +288,10 @@ def _with_tails(
 
 
 def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.Series[bool]:
-    """Lines that must be settled: of the stages that were asked for; else of the total.
+    """The lines that must be settled: those of the stages that were asked for.
 
-    On the deterministic clock those of the kernel's stages instead of the total's.
+    If none was asked for, those of the total; on the deterministic clock those of the kernel's
+    stages.
     """
     if options.stages:
         return pd.Series(True, lines.index)
@@ -300,14 +301,14 @@ def _decides(lines: pd.DataFrame, deterministic: bool, options: Options) -> pd.S
 
 
 def _within_runs(sides: Sides, change: Floats, margin: Floats, repeats: Floats) -> Judged:
-    """The lines, judged from the spread within the runs.
+    """Judge the lines by the spread within the runs (deterministic clock).
 
-    ``repeats`` (ns) is what each line may differ from boot to boot without a cause; it is no
-    chance that averages out, so it is added as it is.
-
-    The runs' intervals of a quantile become one of their level, and those of both sides one of
-    the change, by adding the distances from the middle in squares (Zou & Donner, "Construction
-    of confidence limits about effect measures", Statistics in Medicine 27, 2008).
+    Each run has an interval for its quantile. The intervals of one side's runs are combined into
+    that of their level, and those of both sides into that of the change, by adding the squares
+    of the distances from the middle (Zou & Donner, "Construction of confidence limits about
+    effect measures", Statistics in Medicine 27, 2008). ``repeats`` (ns) is by how much each
+    line may differ from boot to boot without a cause. It does not average out like chance, so
+    it is added in full.
     """
     down, up = [
         [
@@ -331,10 +332,10 @@ def _within_runs(sides: Sides, change: Floats, margin: Floats, repeats: Floats) 
 
 
 def _why_counted(change: float, known: float, repeats: float, margin: float, count: float) -> str:
-    """What keeps a line open on the deterministic clock. Times in ns.
+    """Why a line is inconclusive on the deterministic clock. Times in ns.
 
-    ``known``: how far the quantile's interval within the runs reaches from the change;
-    ``repeats``: the bound on what differs from boot to boot; ``count``: exchanges a run.
+    ``known``: half the width of the change's interval within the runs; ``repeats``: by how much
+    the line may differ from boot to boot; ``count``: exchanges a run.
     """
     if known > repeats:
         wide = f"{count:,.0f} exchanges a run tell its change to {known:,.0f} ns only"
@@ -352,7 +353,7 @@ def _why_counted(change: float, known: float, repeats: float, margin: float, cou
 
 
 def _overall(lines: pd.DataFrame) -> str:
-    """``slower`` when any line is; else the deciding lines must be settled."""
+    """``slower`` if any line is; else ``inconclusive`` unless all deciding lines are settled."""
     verdicts = lines["verdict"]
     if (verdicts == SLOWER).any():
         return SLOWER
@@ -363,7 +364,7 @@ def _overall(lines: pd.DataFrame) -> str:
 
 
 def _moved(lines: pd.DataFrame) -> pd.DataFrame:
-    """The stage with the largest settled change of its median, by type."""
+    """``Comparison.moved``: by type the stage whose median became slower (else faster) by most."""
     rows = []
     median = lines[lines["quantile"] == MEDIAN]
     for (channel, name), group in median.groupby(["channel", "name"], sort=False):

@@ -2,8 +2,9 @@
 """The conditions that runs must share to be compared, by name."""
 
 SHARED = ("plan", "kernel", "clock")
-"""What all runs must share: the names in ``Digest.conditions``."""
+"""Conditions that must be the same in all runs: the keys of ``Digest.conditions``."""
 ORDER, WORKLOAD = "order", "workload"
 CONDITIONS = (*SHARED, "untrusted", "outcomes", WORKLOAD, ORDER)
-"""What makes runs incomparable, by the name that ``Options.allow`` takes. The order of recording
-makes them so on a wall clock, and does not refuse them: it leaves every line inconclusive."""
+"""All conditions, by the name that ``Options.allow`` takes. If one is violated and not allowed, the
+comparison is refused. Only ``order`` is different: if the runs were not recorded in turn, on a wall
+clock, every line is inconclusive."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a comparison needs of one run: quantiles and tails by type and stage, and conditions."""
+"""The digest of a run: the numbers of it that a comparison needs.
+
+These are quantiles and tails by type and stage, and the conditions under which it was recorded.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ VALUES = ["count", "value_ns", "low_ns", "high_ns", "fast_ns", "slow_ns"]
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MEDIAN = "p50"
 MINIMUM = {"p50": 10, "p90": 30, "p99": 300}
-"""Exchanges that a run needs for a quantile: three beyond it, and ten at least."""
+"""How many exchanges a run needs for a quantile: so many that three are beyond it, at least 10."""
 Tails = dict[tuple[str, str, str], survival.Table]
 #: Two-sided 99.9 % of the normal distribution: the confidence of the interval within a run.
 _WITHIN = 3.29
@@ -32,16 +35,21 @@ _WITHIN = 3.29
 
 @dataclass(frozen=True)
 class Digest:
-    """One run, ready to be compared.
+    """One run, reduced to what a comparison needs.
 
-    ``lines`` is indexed by channel, name, stage and quantile, as far as the run holds enough
-    settled exchanges: count (exchanges), value_ns (the quantile), low_ns and high_ns (its
-    99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
-    ``tails`` has how many exchanges took at least so long, by channel, name and stage.
-    ``conditions`` are what must agree between runs; ``remarks`` what is worth a word when it
-    does not; ``left_out`` names, by type,
-    quantiles for which there are too few exchanges; ``outcomes`` are the shares of
-    exchanges, by type, that succeeded (ok) and that failed (error).
+    lines
+        Indexed by channel, name, stage and quantile, if the run has enough settled exchanges
+        for that quantile. Columns: count (exchanges), value_ns (the quantile), low_ns and high_ns
+        (its 99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
+    tails
+        How many exchanges took at least how long (:mod:`tracer.compare.survival`), by channel,
+        name and stage.
+    conditions, remarks
+        Facts that must agree between runs, and facts that are noted if they do not.
+    left_out
+        By type, a text for each quantile for which there are too few exchanges.
+    outcomes
+        By type, the shares of exchanges that succeeded (``ok``) and failed (``error``).
     """
 
     name: str
@@ -57,7 +65,7 @@ class Digest:
 
 
 def digest(run: Frames) -> Digest:
-    """Reduce ``run`` to its quantiles. Only settled exchanges (ok, error) count."""
+    """Reduce ``run`` to a digest. Quantiles and tails are those of settled exchanges."""
     meta = run.meta
     lines, left_out = quantile_lines(run.exchanges)
     clock = meta.get("clock") or {}
@@ -98,7 +106,7 @@ def quantile_lines(
 
 
 def tails(exchanges: pd.DataFrame) -> Tails:
-    """``Digest.tails`` of a run's exchanges: of each stage that has a quantile beyond p50."""
+    """``Digest.tails`` of a run's exchanges, for stages that have a quantile beyond p50."""
     least = min(least for name, least in MINIMUM.items() if name != MEDIAN)
     return {
         stage: survival.table(values)
@@ -114,7 +122,7 @@ def _settled(exchanges: pd.DataFrame) -> pd.DataFrame:
 def _stages(
     exchanges: pd.DataFrame,
 ) -> Iterator[tuple[tuple[str, str, str], npt.NDArray[np.int64]]]:
-    """Channel, name and stage, and its times in ns in rising order."""
+    """((channel, name, stage), times in ns in rising order) of every type and stage."""
     for channel, name, group in _types(_settled(exchanges)):
         for stage in (*STAGES, "unexplained", "total"):
             values = np.sort(np.asarray(group[f"{stage}_ns"].dropna(), np.int64))
@@ -122,11 +130,11 @@ def _stages(
 
 
 def _lines(ordered: npt.NDArray[np.int64]) -> Iterator[tuple[str, int, int, int, int, int, int]]:
-    """The quantiles that so many values allow, each a value that occurred.
+    """A line for each quantile for which there are enough values; each is a value that occurred.
 
-    The interval of a quantile lies between two order statistics, whose ranks follow the
-    binomial distribution (here its normal approximation); David & Nagaraja, "Order
-    Statistics", 2003, section 7.1.
+    The ends of a quantile's interval are values too: the rank of a quantile among the values
+    follows the binomial distribution, of which the normal approximation is used here (David &
+    Nagaraja, "Order Statistics", 2003, section 7.1).
     """
     count = ordered.size
 

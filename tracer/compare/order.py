@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In which order runs were recorded, and whether those of two sides were recorded in turn."""
+"""Whether the runs of two sides were recorded in turn (base, new, base, new, ...)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 if TYPE_CHECKING:
     from tracer.compare.digest import Digest
 
-#: Room for the error of a sum of shares.
+#: Tolerance for rounding errors in sums of shares.
 _ROUNDED = 1e-9
 
 
 def started_at(text: str) -> datetime | None:
-    """The start of a recording as ``meta.json`` has it; UTC where it names no zone.
+    """The start of a recording from the text in ``meta.json``; None if it is no time.
 
-    None for what is no time.
+    A text without a time zone is taken for UTC.
     """
     try:
         at = datetime.fromisoformat(text)
@@ -29,20 +29,24 @@ def started_at(text: str) -> datetime | None:
 
 
 def unmixed(base: Sequence[Digest], new: Sequence[Digest]) -> str:
-    """Why these sides do not count as recorded in turn; empty when they do.
+    """Why these sides do not count as recorded in turn; empty if they do.
 
-    Whatever else the machine does meanwhile, growing warm or busy, moves the mean of one side
-    against that of the other by at most *lead* times all its ups and downs together, where the
-    lead is the largest difference, at any time, between the shares of the two sides that were
-    recorded by then (the inequality of Koksma, 1942; Kuipers & Niederreiter, "Uniform
-    Distribution of Sequences", 1974, theorem 2.5.1). It is 1 for one side after the other, and
-    1 / n for n runs a side in turn. Chance moves the difference of two means by
-    ``sqrt(1 / n + 1 / m)`` times the spread of the runs. The lead may be as large as that over
-    the root of two (``1 / sqrt(n)`` for n runs a side), so that a drift weighs no more than
-    the chance that is tested: 2 runs of 5, 3 of 10, 4 of 20. And never 1.
+    A machine drifts: it grows warm, or busy. If one side is recorded more in the slow phase than
+    the other, the drift looks like a change. How unevenly the sides lie in time is measured by
+    the *lead*: at each time, take the share of the base runs and the share of the new runs that
+    were recorded by then; the lead is the largest difference of the two at any time. It is 1 if
+    one side was recorded after the other, and 1 / n for n runs a side in turn. A drift moves
+    the difference of the two means by at most the lead times the sum of all its ups and downs
+    (the inequality of Koksma, 1942; Kuipers & Niederreiter, "Uniform Distribution of Sequences",
+    1974, theorem 2.5.1).
 
-    Of runs that began at the same moment nobody knows the order, so the worst one counts; a
-    run that does not say when it began is taken for one out of turn.
+    Chance moves the difference of two means by ``sqrt(1 / n + 1 / m)`` times the spread of the
+    runs. The lead may be as large as that factor divided by the root of two, which is
+    ``1 / sqrt(n)`` for n runs a side, so that a drift weighs no more than chance, which the tests
+    account for. So one side may be ahead by 2 runs of 5, 3 of 10, 4 of 20. It may never be 1.
+
+    If runs began at the same moment, the worst possible order is assumed. If a run does not say
+    when it began, the sides do not count as recorded in turn.
     """
     starts = []
     for run in (*base, *new):
@@ -57,7 +61,7 @@ def unmixed(base: Sequence[Digest], new: Sequence[Digest]) -> str:
 
 
 def _lead(base: Sequence[datetime], new: Sequence[datetime]) -> tuple[float, str]:
-    """The largest difference between the shares recorded at any time, and where it is."""
+    """The lead of :func:`unmixed`, and a text that says where it occurred."""
     worst, told = 0.0, ""
     steps = [(at, 0) for at in base] + [(at, 1) for at in new]
     for first in (1, -1):

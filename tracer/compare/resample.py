@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Resampling of whole runs: an interval for a change, and a test over many lines at once.
 
-The replicate is the run: the thousands of exchanges in one run share its boot, its memory
-layout and its neighbours, and say nothing about the next run (Kalibera & Jones, "Rigorous
-Benchmarking in Reasonable Time", ISMM 2013). Every function takes one row per run and one
-column per line, and resamples rows.
+The run is the replicate, the unit that is repeated independently. The thousands of exchanges
+in one run share its boot, its memory layout and what else the machine did, so they say
+nothing about how much the next run may differ (Kalibera & Jones, "Rigorous Benchmarking in
+Reasonable Time", ISMM 2013). Every function takes arrays with one row per run and one column
+per line, and resamples rows.
 """
 
 from __future__ import annotations
@@ -19,19 +20,24 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-#: Share of the runs left out at either end: one disturbed run in five decides nothing.
+#: The share of the runs that is left out at either end. So of five runs, one that was disturbed
+#: does not count.
 TRIM = 0.2
 #: Share of the margin added to every standard error, so that a line without any spread
 #: has a finite statistic (the "fudge factor" of Tusher, Tibshirani & Chu 2001).
 _FLOOR = 0.1
-#: Values further from the median of all runs than so many median deviations are clipped.
+#: Values are clipped if they are further from the median of all runs than so many times the
+#: median absolute deviation.
 _REACH = 5.0
-#: Numbers that a block of resamples may hold at a time: 32 MB of them.
+#: How many numbers a block of resamples may hold at a time (32 MiB).
 _BLOCK = 1 << 22
 
 
 def level(values: Floats) -> Floats:
-    """The 20 % trimmed mean over runs (the last axis but one): with fewer than 5 runs the mean."""
+    """The level: the 20 % trimmed mean over runs (the last axis but one).
+
+    With fewer than 5 runs nothing is trimmed, and it is the mean.
+    """
     cut = int(values.shape[-2] * TRIM)
     if cut:
         values = np.sort(values, axis=-2)[..., cut : values.shape[-2] - cut, :]
@@ -44,10 +50,11 @@ def bootstrap_interval(
 ) -> tuple[Floats, Floats]:
     """Low and high end of an interval for ``level(new) - level(base)``, by line.
 
-    The percentile interval of a bootstrap over runs, each side by itself. Because that is too
-    narrow for few runs, its percentiles are moved outward as much as Student's t is wider than
-    the normal (the "expanded percentile interval" of Hesterberg, "What Teachers Should Know
-    About the Bootstrap", The American Statistician 69(4), 2015). NaN with a single run.
+    It is the percentile interval of a bootstrap over runs, in which each side is resampled by
+    itself. With few runs that is too narrow. So the percentiles are moved outward by as much as
+    Student's t distribution is wider than the normal one (the "expanded percentile interval" of
+    Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
+    69(4), 2015). With a single run on a side both ends are NaN.
     """
     # Late: figures import this module for what needs no scipy, which takes long to import.
     from scipy.special import ndtr, stdtrit
@@ -69,8 +76,9 @@ def bootstrap_interval(
 class Tested:
     """A test of many lines at once.
 
-    ``p`` is adjusted for all lines; ``statistic`` is what it judges; ``critical`` the value
-    of the statistic that the largest of all lines exceeds by chance as often as allowed.
+    ``p`` is adjusted for all lines, ``statistic`` the value of each line from which it was
+    computed. ``critical`` is the value that the largest statistic of all lines exceeds by
+    chance with the allowed probability.
     """
 
     p: Floats
@@ -88,15 +96,17 @@ def permutation_test(
 ) -> Tested:
     """Could the lines that moved by ``margin`` (ns, by line) or more have done so by chance?
 
-    If both sides are alike, any division of all runs in two was equally likely. The statistic
-    of a line is Welch's t, its change over its standard error, on values of which outliers
-    are clipped; it is 0 where the level moved by less than the margin. The p is
-    adjusted by the step-down maxT of Westfall & Young ("Resampling-Based Multiple Testing",
-    1993): like Holm's (1979) it bounds the chance of even one false alarm among all lines,
-    whatever depends on what. It is used instead because the lines of one run hang together
-    (a total is the sum of its stages), for which Holm pays in full, and because Holm needs
-    each single p to be as fine as ``allowed`` over the number of lines, which five or ten
-    runs a side cannot give.
+    If both sides are alike, any division of all runs into two groups of these sizes was equally
+    likely. So the true division is compared with all others, or with ``resamples`` random ones.
+    The statistic of a line is the absolute value of Welch's t, its change divided by its
+    standard error, with outliers clipped; it is 0 if the level moved by less than the margin.
+
+    The p is adjusted by the step-down maxT method of Westfall & Young ("Resampling-Based Multiple
+    Testing", 1993). Like Holm's method (1979) it bounds the probability of even one false alarm
+    among all lines, however they depend on each other. Two reasons speak against Holm's. The
+    lines of a run do depend on each other (a total is the sum of its stages), and Holm's gains
+    nothing from that. And it needs single p values as small as ``allowed`` divided by the
+    number of lines, which 5 or 10 runs a side cannot give.
     """
     runs = np.concatenate([base, new])
     first = _divisions(len(base), len(new), resamples, random)
@@ -120,10 +130,10 @@ def permutation_test(
 
 
 def _clipped(runs: Floats, margin: Floats) -> Floats:
-    """Values without outliers, whichever side they are on.
+    """The values with outliers clipped, seen from the median of all runs of both sides.
 
-    Trimming each side by itself would not do here: it hides that runs were exchanged, and so
-    takes away what the test lives on.
+    Each side must not be trimmed by itself here. The test works by exchanging runs between the
+    sides; an exchanged run would be an outlier of its new side and be trimmed away.
     """
     middle = np.median(runs, axis=0)
     reach = _REACH * np.median(np.abs(runs - middle), axis=0) + 2 * margin
@@ -132,7 +142,10 @@ def _clipped(runs: Floats, margin: Floats) -> Floats:
 
 
 def _welch(left: Floats, right: Floats, floor: Floats) -> Floats:
-    """Welch's t of resamples x runs x lines."""
+    """Welch's t of each resample and line, for arrays of resamples x runs x lines.
+
+    ``floor`` (ns, by line) is added to the standard errors.
+    """
     error = np.sqrt(
         left.var(axis=-2, ddof=1) / left.shape[-2] + right.var(axis=-2, ddof=1) / right.shape[-2]
     )
@@ -141,15 +154,19 @@ def _welch(left: Floats, right: Floats, floor: Floats) -> Floats:
 
 
 def smallest_p(base_runs: int, new_runs: int) -> float:
-    """The smallest p that exchanging runs between the sides can give.
+    """The smallest p that the permutation test can give with so many runs.
 
-    With sides of equal size each division of the runs has a mirror image.
+    It is 1 / the number of divisions. With sides of equal size it is twice that, because each
+    division has a mirror image with the same statistic.
     """
     return (2 if base_runs == new_runs else 1) / comb(base_runs + new_runs, base_runs)
 
 
 def _divisions(base: int, new: int, resamples: int, random: np.random.Generator) -> Rows:
-    """Rows that form the base side: the true division first, then all others, or some of them."""
+    """For each division the rows that form the base side.
+
+    The true division comes first, then all others, or random ones if there are too many.
+    """
     runs = base + new
     if comb(runs, base) <= resamples:
         return np.array(list(combinations(range(runs), base)), np.intp)
@@ -158,7 +175,7 @@ def _divisions(base: int, new: int, resamples: int, random: np.random.Generator)
 
 
 def _others(chosen: Rows, runs: int) -> Rows:
-    """The rows that each division leaves to the other side."""
+    """For each division the rows that form the new side: those that are not ``chosen``."""
     left = np.ones((len(chosen), runs), np.bool_)
     np.put_along_axis(left, chosen, False, axis=1)
     return np.nonzero(left)[1].reshape(len(chosen), -1)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many exchanges took at least so long: the shape of a stage's tail in a few numbers.
+"""Tail tables: how many exchanges took at least how long, in a few numbers.
 
-A table is a series of (value in ns, how many took at least that), the slowest first and all of
-them last. Small numbers are exact; of larger ones only every sixth or so is kept, so the table
-of a million exchanges has some hundred entries. A stage of the kernel on the deterministic clock
-takes so few different times that its table is exact, and short.
+A table is a series of pairs (value in ns, number of exchanges that took at least that), with
+falling values. For example ``((900, 1), (700, 3), (500, 20))``: one took 900 ns, three took 700 or
+more, all twenty took at least 500. Up to 16 exchanges every value is kept, beyond that one for
+each increase of the number by a fifth, so the table of a million exchanges has fewer than a
+hundred entries. On the deterministic clock a stage within the kernel takes only a few different
+times, so its table is short anyway.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 Table = tuple[tuple[int, int], ...]
 
-#: Up to this number every value is kept; from there on one for each step.
+#: Every value is kept up to this number of exchanges; then one for each step, by this factor.
 _EXACT = 16
 _STEP = 1.2
 
@@ -34,7 +36,7 @@ def table(values: npt.NDArray[np.int64]) -> Table:
 
 
 def beyond(of: Table, ns: float) -> int:
-    """How many took longer than ``ns``; for more than a few at least so many."""
+    """How many took longer than ``ns``: exact up to 16, a lower bound beyond that."""
     return max((count for value, count in of if value > ns), default=0)
 
 

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Verdicts on tails, on the deterministic clock: how many exchanges are slow, on either side.
+"""Verdicts on tails (p90, p99) on the deterministic clock, by counting slow exchanges.
 
-The interval of a p99 lies between two order statistics, and with a few hundred exchanges one of
-them is the slowest of all: it says little. So beyond p90 and p99 exchanges are counted. *Slow*
-is one that takes longer than the quantile of the side it is compared with, by the margin (or by
-what the quantile may differ from boot to boot, if that is more). Where nearly all take the same
-time, a few slow ones are much. There are three explanations for them:
+The interval of a p99 lies between two of the values. With a few hundred exchanges the upper one
+is the slowest of all, so the interval says little. Therefore exchanges are counted. One side's
+exchange is *slow* if it took longer than the quantile of the other side plus the margin (or plus
+what the quantile may differ from boot to boot, if that is more). If there are slow ones, there
+are three explanations:
 
-- *Interrupts*: on that clock it is known how often a stage is disturbed, and for how long at most
+- *Interrupts.* On this clock it is known how often a stage is disturbed, and for how long at most
   (:func:`tracer.compare.repeatability.disturbed`). So exchanges are counted twice: those that are
-  slower at all, and those that are so by more than a disturbance takes, of which there are next to
-  none. Whether disturbances explain the number is a binomial test.
-- *Chance*, where both sides are alike and have slow ones now and then: did so many of all of them
-  fall to this side? That is Fisher's exact test (R. A. Fisher, "The Design of Experiments", 1935,
-  section 11), which asks nothing of the times' distribution and takes sides of unequal size.
-- *A change*: ``slower`` where disturbances explain the number in one of a million cases at most,
-  and chance as rarely as a false alarm is allowed. ``faster``: the same with sides exchanged,
-  unless new has slow ones that are open.
+  slow at all, and those that are slow by more than a disturbance takes, of which there should be
+  next to none. Whether disturbances explain a number is a binomial test.
+- *Chance.* Both sides may be alike and have a slow exchange now and then. Whether so many of all
+  slow ones fall to this side by chance is Fisher's exact test (R. A. Fisher, "The Design of
+  Experiments", 1935, section 11). It assumes nothing about the distribution of the times, and the
+  sides may be of unequal size.
+- *A change.*
 
-``same``: whichever side is compared with the other, disturbances explain its slow ones well, or
-chance does and the quantile did not move. All else is ``inconclusive``, with a reason. The runs of
-a side are counted together.
+The verdict is ``slower`` if disturbances explain the number with a probability of one in a million
+at most, and chance with that of an allowed false alarm at most. It is ``faster`` if base is
+slower than new by this rule, unless new has slow exchanges that are not explained. It is ``same``
+if, in both directions, disturbances explain the slow ones well, or chance does and the quantile
+did not move. Anything else is ``inconclusive``, with a reason. The runs of a side are counted
+together.
 """
 
 from __future__ import annotations
@@ -37,17 +39,18 @@ from tracer.compare.digest import Digest
 from tracer.compare.verdicts import FASTER, INCONCLUSIVE, SAME, SLOWER
 
 COLUMNS = ["slow_from_ns", "base_slow", "base_count", "new_slow", "new_count"]
-"""What a verdict rests on: how many are slow, from when on, of how many."""
-#: Disturbances do not explain what they cause so rarely; they do explain what they cause so often.
+"""The counts behind a verdict: the time beyond which an exchange is slow, and how many are."""
+#: Disturbances do not explain a number that they cause with this probability or less; they
+#: explain one that they cause with at least this probability.
 _NEVER, _WELL = 1e-6, 1e-3
-#: As likely a division of the slow ones is no sign of a change.
+#: If chance divides the slow exchanges like this with at least this probability, it explains them.
 _LIKELY = 0.1
 _FEW = "more than interrupts explain, too few to prove a change: record more exchanges"
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One side of a line: the level of its quantile in ns, and its runs' tables."""
+    """One side of a line: the level of its quantile (ns), and the tail table of each run."""
 
     level: float
     tables: Sequence[survival.Table]
@@ -62,7 +65,10 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Found:
-    """What comparing one side with another came to: whether it is slower, or why that is open."""
+    """Whether one side is slower than the other; if that is open, ``why`` says the reason.
+
+    ``from_ns`` is the time beyond which an exchange was counted as slow.
+    """
 
     from_ns: float
     slower: bool = False
@@ -72,7 +78,7 @@ class _Found:
 def judge(
     lines: pd.DataFrame, base: Sequence[Digest], new: Sequence[Digest], false_alarms: float
 ) -> pd.DataFrame:
-    """Verdict, why ("" where it is settled) and :data:`COLUMNS` of lines beyond the median.
+    """The columns verdict, why ("" if settled) and :data:`COLUMNS` for lines of p90 and p99.
 
     ``lines`` has the columns of ``Comparison.lines`` up to margin_ns; the result has its index.
     """
@@ -84,7 +90,7 @@ def judge(
 
 
 def counted(line: Any) -> str:
-    """What was counted on a line of ``Comparison.lines``, "" where nothing was."""
+    """The counts of a line of ``Comparison.lines`` as text, "" if nothing was counted."""
     if pd.isna(line.slow_from_ns):
         return ""
     return (
@@ -114,7 +120,7 @@ def _judged(
 
 
 def _compared(line: Any, there: _Side, here: _Side, false_alarms: float) -> _Found:
-    """Whether ``here`` is slower than ``there``, beyond the quantile of that."""
+    """Whether the side ``here`` has too many exchanges slower than the quantile of ``there``."""
     stage, margin = [line.stage], line.margin_ns
     repeats = float(repeatability.bounds(stage, [line.quantile], np.array([there.level]))[0])
     usual = float(np.mean([survival.middle(table) for table in there.tables]))
@@ -136,11 +142,11 @@ def _compared(line: Any, there: _Side, here: _Side, false_alarms: float) -> _Fou
 
 
 def _explained(there: _Side, here: _Side, from_ns: float, share: float) -> tuple[float, float]:
-    """How often disturbances, and how often chance, make so many slow ones ``here`` or more.
+    """The probabilities with which disturbances, and chance, make so many slow ones or more.
 
-    ``share`` of the exchanges is disturbed.
+    An exchange is slow if it took longer than ``from_ns``; ``share`` of them is disturbed.
     """
-    # It takes as long to import as all the rest, and only comparisons on this clock need it.
+    # Imported late: it takes as long as all other imports, and only this clock needs it.
     from scipy.stats import binom, hypergeom
 
     slow, count = here.beyond(from_ns), here.count

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verdicts on a line, the options they follow, and the rule that all clocks share."""
+"""The verdicts on a line, the options, and the rule of verdicts that is common to all clocks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class Options:
     """How to compare.
 
     ``min_effect`` (share of the base) and ``min_effect_ns``: the larger one is the margin.
-    ``confidence`` of the intervals of single lines; ``false_alarms``: the chance of even one
-    ``slower`` or ``faster`` line between like sides. ``stages`` and ``types`` (channel or
-    name) select lines; ``allow`` names conditions that may differ
-    (:data:`tracer.compare.conditions.CONDITIONS`). ``same_workload``: on a wall clock, too, every
-    run must hold as many exchanges of each type, as it must where instructions are counted.
+    ``confidence`` is that of each line's interval. ``false_alarms`` is the allowed probability
+    that two sides that are alike have even one line ``slower`` or ``faster``. ``resamples`` and
+    ``seed`` belong to the random resampling of runs. ``stages`` and ``types`` (channel or name)
+    select lines. ``allow`` names conditions that may be violated
+    (:data:`tracer.compare.conditions.CONDITIONS`). ``same_workload`` demands the same number of
+    exchanges of each type in every run on a wall clock as well; on the deterministic clock that
+    is always demanded.
     """
 
     min_effect: float = 0.02
@@ -40,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Sides:
-    """Per side the columns of ``Digest.lines``: name -> runs x lines."""
+    """For each side the columns of ``Digest.lines`` by name, as arrays of runs x lines."""
 
     base: dict[str, Floats]
     new: dict[str, Floats]
@@ -48,13 +50,13 @@ class Sides:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the rules of a clock say of the lines; every field has an entry for each.
+    """The verdicts by the rules of one clock; every field has one entry for each line.
 
     ``low`` and ``high``: the interval of the change in ns. ``p``: adjusted for all lines, NaN
-    without a test. ``why``: what keeps an inconclusive line open, empty for a settled one.
-    ``same_within``: the margin in ns beyond which an inconclusive line would be ``same``, NaN
-    where none would do. ``more_runs``: how many more a side would settle it, NaN where nobody
-    would record so many, or they would not help.
+    without a test. ``why``: why a line is inconclusive, empty for a settled one. ``same_within``:
+    with any larger margin (ns) an inconclusive line would be ``same``; NaN if with none.
+    ``more_runs``: how many more runs a side would settle it; NaN if that is too many to record,
+    or if they would not help.
     """
 
     low: Floats
@@ -74,7 +76,11 @@ def judged(
     significant: npt.NDArray[np.bool_],
     reached: Floats | None = None,
 ) -> list[str]:
-    """By line; ``reached`` is the change from which on a line may be slower or faster."""
+    """The verdict on each line from its change, interval and margin (ns).
+
+    A line may be slower or faster only if it is ``significant`` and its change is at least
+    ``reached`` (ns; the margin by default).
+    """
     found = np.full(change.size, INCONCLUSIVE, object)
     moved = (np.abs(change) >= (margin if reached is None else reached)) & significant
     found[moved & (change > 0) & (low > 0)] = SLOWER

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Verdicts on a wall clock: from how much the runs of a side differ, for the replicate is the run.
+"""Verdicts on a wall clock, judged by how much the runs of a side differ from each other.
 
-Nothing is settled between sides that were not recorded in turn (:mod:`tracer.compare.order`),
-unless that is allowed: while the machine drifts, each side is like itself and unlike the other,
-which no test on the runs can tell from a change. Nor with too few runs (below five a side, as
-allowed here), but for a line that is beyond noise: :func:`_beyond_noise`.
+If the sides were not recorded in turn (:mod:`tracer.compare.order`), no line is settled, unless
+that is allowed: when a machine drifts, the runs of a side are like each other and unlike the
+other side's, and no test can tell that from a change. With too few runs (below five a side with
+the default of ``false_alarms``) only gross changes are settled: see :func:`_beyond_noise`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tracer.compare.resample import Floats
 from tracer.compare.verdicts import FASTER, INCONCLUSIVE, SLOWER, Judged, Options, Sides, judged
 
 LEAST_RUNS = 3
-#: More than that nobody adds to a side: then only the margin says how far it is.
+#: Nobody records more additional runs than this: then only a larger margin is suggested.
 MOST_RUNS = 100
 _BEYOND = 2.0
 _BEYOND_COUNT = 30
@@ -27,7 +27,7 @@ _OUT_OF_TURN = "the sides were not recorded in turn"
 def between_runs(
     sides: Sides, change: Floats, margin: Floats, options: Options, in_turn: bool
 ) -> Judged:
-    """The lines, judged from the spread between runs."""
+    """Judge the lines by the spread between the runs of each side."""
     base, new = sides.base["value_ns"], sides.new["value_ns"]
     runs = len(base), len(new)
     none = np.full(change.size, np.nan)
@@ -60,13 +60,13 @@ def between_runs(
 
 
 def _all_open(low: Floats, high: Floats, why: str) -> Judged:
-    """Nothing is settled, and no margin and no further run would help."""
+    """Every line is inconclusive, and neither a larger margin nor more runs would help."""
     none = np.full(low.size, np.nan)
     return Judged(low, high, none, [INCONCLUSIVE] * low.size, [why] * low.size, none, none)
 
 
 def too_few(base_runs: int, new_runs: int, false_alarms: float) -> str:
-    """Why so many runs cannot tell a change from chance; empty when they can."""
+    """Why this number of runs cannot tell a change from chance; empty if it can."""
     enough = resample.smallest_p(base_runs, new_runs) <= false_alarms
     if min(base_runs, new_runs) >= LEAST_RUNS and enough:
         return ""
@@ -77,14 +77,14 @@ def too_few(base_runs: int, new_runs: int, false_alarms: float) -> str:
 
 
 def _beyond_noise(sides: Sides, change: Floats, margin: Floats) -> list[str]:
-    """With too few runs to know the spread between runs: all inconclusive but the gross.
+    """The verdicts with too few runs for a test: all are inconclusive except gross changes.
 
-    A line is ``slower`` when the fastest tenth of the exchanges in every new run takes at
-    least twice as long as the slowest tenth in any base run (and the other way round for
-    ``faster``), with 30 exchanges a run and two runs a side: a disturbance would have to have
-    slowed nearly every exchange to more than twice what nearly none took before, in every run
-    of one side and in none of the other. A single run a side is not enough: one run in 25 that
-    is disturbed as much is one false verdict in 25. That is a rule, no test; it states no p.
+    A line is ``slower`` if the p10 of every new run is at least twice the p90 of every base run
+    (and the other way round for ``faster``), with 30 exchanges a run and two runs a side at
+    least. To imitate that, a disturbance would have to slow down nine of ten exchanges to more
+    than twice what nine of ten took before, in every run of one side and in none of the other.
+    A single run a side is not enough: if one run in 25 is disturbed that much, one verdict in
+    25 would be false. This is a rule and no statistical test, so there is no p.
     """
     base, new = sides.base, sides.new
     many = np.minimum(base["count"].min(axis=0), new["count"].min(axis=0)) >= _BEYOND_COUNT
@@ -99,7 +99,7 @@ def _beyond_noise(sides: Sides, change: Floats, margin: Floats) -> list[str]:
 
 
 def needed_runs(false_alarms: float) -> int:
-    """The fewest runs a side with which chance can be told from change: 5 for 1 %."""
+    """The fewest runs a side with which a change can be told from chance: 5 for 1 %."""
     runs = LEAST_RUNS
     while resample.smallest_p(runs, runs) > false_alarms:
         runs += 1
@@ -109,11 +109,12 @@ def needed_runs(false_alarms: float) -> int:
 def more_runs(
     runs: int, change: Floats, low: Floats, high: Floats, margin: Floats, prove: Floats
 ) -> Floats:
-    """How many runs more, a side, would settle each line if its change and spread stay.
+    """How many more runs a side would settle each line, if its change and spread stay as they are.
 
-    Standard errors shrink with the root of the number of runs. A change of the margin or more
-    is settled when it is ``prove`` times less uncertain and its interval excludes 0, a smaller
-    one when its interval fits within the margin. NaN for more than :data:`MOST_RUNS`.
+    Standard errors shrink with the root of the number of runs. A change of at least the margin
+    needs its standard error smaller by the factor ``prove``, and an interval that excludes 0. A
+    smaller change needs an interval within the margin. NaN if that takes more than
+    :data:`MOST_RUNS`.
     """
     size = np.abs(change)
     reach = np.maximum(high - change, change - low)

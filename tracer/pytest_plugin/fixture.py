@@ -153,8 +153,8 @@ class Latency:
 
         ``stage`` and ``type`` ("msgchan echo", or a channel like "netlink") select what is
         compared; ``max_shift`` is what may change, "5%", "500ns" or "2% 100ns" (the larger),
-        by default the larger of 2 % and 100 ns. ``allow`` waives conditions
-        (:data:`tracer.compare.comparable.CONDITIONS`).
+        by default the larger of 2 % and 100 ns. ``allow`` names conditions that may be violated
+        (:data:`tracer.compare.conditions.CONDITIONS`).
 
         Returns the comparison when it is the same or faster, None with --latency-update.
         Raises :class:`LatencyRegression`, :class:`LatencyInconclusive`, or
