@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The pytest plugin: tests that fail when the latency of messages regresses.
 
-pytest loads this package in every session of every project, so nothing heavy is imported here:
-numpy, pandas and BCC come with the first test that traces or checks.
+Where tracer is installed, pytest loads this package in every session of every project. So
+nothing heavy is imported here: numpy, pandas and BCC are imported by the first test that traces
+or checks.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use the fixture, before -m selects."""
+    """Mark the tests that use the fixture ``latency``, before ``-m latency`` selects tests."""
     for item in items:
         if "latency" in getattr(item, "fixturenames", ()):
             item.add_marker("latency")

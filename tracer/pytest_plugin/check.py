@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One check: runs against a baseline, judged by :mod:`tracer.compare.comparison`."""
+"""A check: compares runs with a baseline by the rules of :mod:`tracer.compare.comparison`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Asked:
     allow: frozenset[str] = frozenset()
 
     def options(self) -> Options:
-        """How to compare. Raises :class:`TracerError` for arguments that make no sense."""
+        """The options of the comparison. Raises :class:`TracerError` for invalid arguments."""
         share, ns = options.parse_shift(self.max_shift)
         if unknown := sorted(self.allow - set(CONDITIONS)):
             raise TracerError(
@@ -101,7 +101,7 @@ def check(item: pytest.Item, runs: Sequence[Run], asked: Asked) -> Comparison | 
 
 
 def _noted(item: pytest.Item, failure: LatencyFailure) -> LatencyFailure:
-    """The failure, noted for the case that the test catches it."""
+    """Note the failure and return it, so that the test fails even if it catches the exception."""
     item.stash.setdefault(FAILURES, []).append(failure)
     return failure
 
@@ -133,7 +133,7 @@ def _checked(
     if comparison.verdict in (SLOWER, INCONCLUSIVE):
         kind = LatencyRegression if comparison.verdict == SLOWER else LatencyInconclusive
         raise kind(*failure.told(comparison, runs, asked.baseline, path))
-    # A failure's text has its notes; a check that passed has no text.
+    # The text of a failure contains the notes. A check that passes has no text: keep them here.
     entry["note"] = "; ".join(comparison.notes)
     return comparison
 
@@ -141,7 +141,10 @@ def _checked(
 def _require_comparable(
     base: Sequence[Digest], new: Sequence[Digest], how: Options, todo: str
 ) -> None:
-    """As :func:`~tracer.compare.comparable.require_comparable`, which speaks to a terminal."""
+    """:func:`~tracer.compare.comparable.require_comparable` with the advice ``todo``.
+
+    That function's own advice names options of ``tracer compare``, which a test does not have.
+    """
     try:
         require_comparable(base, new, how.allow, how.types, how.same_workload)
     except TracerError as error:
@@ -149,7 +152,7 @@ def _require_comparable(
 
 
 def _path(item: pytest.Item, name: str) -> Path:
-    """Where the baseline of this name is. Raises :class:`TracerError` for no sound name."""
+    """The file of the baseline. Raises :class:`TracerError` for an invalid name."""
     if not _NAME.fullmatch(name):
         raise TracerError(
             f"cannot use the baseline name {name!r}",
@@ -168,11 +171,11 @@ def _path(item: pytest.Item, name: str) -> Path:
 def _update(
     item: pytest.Item, new: Sequence[Digest], asked: Asked, how: Options, entry: dict[str, Any]
 ) -> None:
-    """Note the file to write; whoever gathers the reports writes it when the test has passed."""
+    """Note the baseline to write. `tracer.pytest_plugin.results` writes it if the test passes."""
     path = Path(entry["path"])
     _require_one_user(item, path, asked.baseline)
     how = replace(how, allow=how.allow - {"untrusted"})
-    # What cannot be compared with itself is no baseline.
+    # Runs that cannot be compared with each other are no baseline.
     _require_comparable(new, new, how, "record it again: a baseline holds nothing else")
     itself = compare_digests(new, new, how)
     known = item.stash.setdefault(UPDATES, [])
@@ -199,7 +202,7 @@ def _update(
 
 
 def _wall_clock_note(runs: int, how: Options) -> str:
-    """What stands in the way of a check against this baseline; "" for nothing."""
+    """Why checks against such a wall-clock baseline would be inconclusive; "" if they are not."""
     told = []
     if runs < (few := needed_runs(how.false_alarms)):
         told.append(f"on a wall clock fewer than {few} runs a side settle next to nothing")
@@ -220,7 +223,7 @@ def _require_one_user(item: pytest.Item, path: Path, name: str) -> None:
 def _all_types(
     known: list[dict[str, Any]], path: Path, asked: Asked, recordings: list[str]
 ) -> tuple[str, ...]:
-    """The types of all checks of this test with this baseline; empty: all there are."""
+    """The types of all checks of this test with this baseline; empty means all types."""
     before = [one for one in known if one["path"] == str(path)]
     if any(one["recordings"] != recordings for one in before):
         raise LatencyUnfit(
@@ -233,7 +236,7 @@ def _all_types(
 
 
 def _changes(path: Path, made: Baseline, how: Options) -> list[dict[str, Any]]:
-    """The median of the total, old and new, by type; without the old one where none can be read."""
+    """By type the median of the total in the old baseline, if it can be read, and in the new."""
     try:
         old = load(path).runs
         waived = replace(how, stages=("total",), types=(), allow=frozenset(CONDITIONS))

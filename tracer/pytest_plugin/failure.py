@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A comparison as the text of a failed test: which stage, how much, which exchanges."""
+"""The text of a failed test: which stage changed, by how much, and the slowest exchanges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MEDIAN = "p50"
 
 
 def told(comparison: Comparison, runs: Sequence[Run], name: str, path: Path) -> tuple[str, str]:
-    """Headline and whole text of a comparison that is slower or inconclusive."""
+    """The headline and the whole text about a comparison that is slower or inconclusive."""
     options = comparison.options
     headline = _headline(comparison, name)
     allowed = f"{options.min_effect_ns:,} ns"
@@ -55,10 +55,10 @@ def told(comparison: Comparison, runs: Sequence[Run], name: str, path: Path) -> 
 
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One row per type, for tables: the line that says most.
+    """One row per type, for tables: the line that best explains the verdict.
 
-    type, stage, quantile, base_ns, new_ns, change_ns, change (share), slow (how many exchanges
-    are, "" where they were not counted), verdict (on the type).
+    type, stage, quantile, base_ns, new_ns, change_ns, change (share), slow (the counts of slow
+    exchanges as text, "" if they were not counted), verdict (on the type).
     """
     return [
         _row(channel, kind, _line(lines, _moved_stage(comparison, channel, kind)), _verdict(lines))
@@ -67,7 +67,7 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def medians(comparison: Comparison) -> list[dict[str, Any]]:
-    """As :func:`rows`, but every median that was compared."""
+    """Rows like those of :func:`rows`, one for every median that was compared."""
     lines = comparison.lines[comparison.lines["quantile"] == _MEDIAN]
     return [
         _row(line["channel"], line["name"], line, line["verdict"]) for _, line in lines.iterrows()
@@ -95,17 +95,17 @@ def _by_type(comparison: Comparison) -> Iterator[tuple[tuple[str, str], pd.DataF
 
 
 def _moved_stage(comparison: Comparison, channel: str, kind: str) -> str:
-    """The stage that moved of a type, "" where none did."""
+    """The stage that moved most in a type, "" if none did."""
     moved = comparison.moved
     found = moved[(moved["channel"] == channel) & (moved["name"] == kind)]["stage"]
     return str(found.iloc[0]) if len(found) else ""
 
 
 def _line(lines: pd.DataFrame, moved: str) -> pd.Series[Any]:
-    """Of the lines of one type the one to show: the moved stage's, the worst, or the total's."""
+    """The line of one type to show: that of the moved stage, the worst one, or the total's."""
     verdict = _verdict(lines)
     shown = lines[_makes_verdict(lines, verdict)]
-    # A stage says more than the total, unless nothing happened.
+    # A stage explains more than the total, unless nothing changed.
     stage = lines["stage"] == moved if moved else (lines["stage"] == "total") == (verdict == SAME)
     for preferred in (stage, lines["decides"], lines["quantile"] == _MEDIAN):
         kept = shown[preferred[shown.index]]
@@ -114,7 +114,7 @@ def _line(lines: pd.DataFrame, moved: str) -> pd.Series[Any]:
 
 
 def _verdict(lines: pd.DataFrame) -> str:
-    """The verdict on these lines alone, as :mod:`tracer.compare.comparison` finds that on all."""
+    """The verdict on these lines alone, by the rule that makes the overall verdict."""
     found = set(lines["verdict"])
     if SLOWER in found:
         return SLOWER
@@ -146,10 +146,10 @@ def _headline(comparison: Comparison, name: str) -> str:
 
 
 def _telling(lines: pd.DataFrame, verdict: str, stage: str) -> tuple[pd.DataFrame, int]:
-    """The lines of a type that made the verdict, and how many more there are.
+    """The lines of a type to show, and how many are left out.
 
-    With them the total's median to relate them to. Where there are many, those of ``stage``
-    are kept.
+    These are the lines that made the verdict, and the median of the total for comparison. If
+    there are many, the lines of ``stage`` are preferred.
     """
     made = _makes_verdict(lines, verdict)
     if not made.any():
@@ -205,7 +205,7 @@ def _slowest(runs: Sequence[Run], channel: str, kind: str, stage: str) -> Iterat
 
 
 def _aligned(table: Sequence[tuple[str, ...]], left: set[int]) -> Iterator[str]:
-    """Columns of texts, to the right but for those in ``left``, indented."""
+    """The rows as indented lines, columns aligned to the right except those in ``left``."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     for row in table:
         cells = [

@@ -31,7 +31,7 @@ IN_THE_LAB = "or run in a virtual machine: pytest --latency-lab"
 
 
 class Attached:
-    """The probes of this test session: attached once, kept until other options are wanted."""
+    """The probes of a test session. They stay attached until a test wants other options."""
 
     def __init__(self) -> None:
         self._options: Options | None = None
@@ -55,10 +55,7 @@ class Attached:
 
 @pytest.fixture(scope="session")
 def latency_probes(pytestconfig: pytest.Config) -> Iterator[Attached]:
-    """Probes on this kernel, compiled once a session; skips where nobody may attach any.
-
-    With --latency it fails there instead.
-    """
+    """The probes, compiled once a session. Skips the test without root; fails with --latency."""
     from tracer.recorder.session import Options
 
     if not options.may_trace():
@@ -82,8 +79,8 @@ def latency(
 ) -> Iterator[Latency]:
     """Trace blocks of this test and check them against a committed baseline.
 
-    A test that passes, traced something and checked nothing is an error: it would pass however
-    slow the messages became.
+    It is an error if a test passes that traced something but checked nothing: it would pass
+    however slow the messages became.
     """
     shared = request.config.getoption(options.GUEST)
     directory = Path(shared) if shared else tmp_path_factory.getbasetemp()
@@ -94,7 +91,7 @@ def latency(
 
 
 class Latency:
-    """What the fixture ``latency`` gives."""
+    """The object that a test gets from the fixture ``latency``."""
 
     def __init__(self, item: pytest.Item, attached: Attached, directory: Path) -> None:
         self._item = item
@@ -104,7 +101,7 @@ class Latency:
 
     @property
     def must_check(self) -> bool:
-        """Whether something was traced that a check should see, and no check was made."""
+        """Whether the test has traced something (not ``unchecked``) and has made no check."""
         return self._traced and not self._checked
 
     @contextmanager
@@ -112,9 +109,10 @@ class Latency:
         """Trace the calling process while the block runs.
 
         ``with latency.trace() as run: ...`` and then ``latency.check(run, ...)``. A test that
-        looks at ``run.exchanges`` by itself, and checks against no baseline, says
-        ``unchecked=True``. ``how``: attach, copy, ring, as in
-        :class:`tracer.recorder.session.Options`; other ones than before compile the probes anew.
+        looks at ``run.exchanges`` itself instead of checking against a baseline must pass
+        ``unchecked=True``. ``how`` are the fields of :class:`tracer.recorder.session.Options`
+        (attach, copy, ring). If they differ from those of the last trace, the probes are compiled
+        again, which takes seconds. Raises :class:`LatencyUnfit` if this machine cannot trace.
         """
         from tracer.recorder.record import capture
         from tracer.recorder.session import Options
@@ -128,9 +126,9 @@ class Latency:
             raise LatencyUnfit(str(error)) from error
 
     def repeat(self, workload: Callable[[], object], runs: int = 10, **how: Any) -> list[Traced]:
-        """Call ``workload`` so many times, each in a trace of its own: for wall clocks.
+        """Call ``workload`` ``runs`` times, each in a trace of its own, and return the traces.
 
-        ``how`` as in :meth:`trace`.
+        A check on a wall clock needs several runs. ``how`` as in :meth:`trace`.
         """
         traced = []
         for _ in range(runs):
@@ -171,7 +169,7 @@ class Latency:
         return check(self._item, [r.run if isinstance(r, Traced) else r for r in given], asked)
 
     def _free_path(self) -> Path:
-        """A directory named after the test, for a recording that outlives it."""
+        """A new directory, named after the test, for a recording that is kept after the test."""
         name = re.sub(r"[^\w.-]+", "-", f"{self._item.path.stem}-{self._item.name}").strip("-")
         number = 1
         while (path := self._directory / f"{name}-{number}").exists():

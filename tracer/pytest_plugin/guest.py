@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the virtual machine: hand every report to the host as it comes."""
+"""The plugin's part in the virtual machine: it passes every test report to the host at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tracer.pytest_plugin import options
 
-#: In the shared directory: one JSON object a line.
+#: The file in the shared directory, with one JSON object a line.
 REPORTS = "reports.jsonl"
 EXIT_STATUS = "$exit_status"
 
@@ -30,10 +30,10 @@ class Guest:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """The last line is the exit status, so that the host knows that nothing is missing."""
+        """Write the exit status as the last line, by which the host knows that none is missing."""
         self._tell({EXIT_STATUS: int(exitstatus)})
 
     def _tell(self, value: dict[str, object]) -> None:
-        # Opened for each line: closing is what brings it to the host.
+        # Open and close the file for each line: the host sees it only when the file is closed.
         with self._path.open("a") as file:
             file.write(json.dumps(value) + "\n")

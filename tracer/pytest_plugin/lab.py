@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--latency-lab``: the latency tests run in one virtual machine, their reports are replayed here.
+"""``--latency-lab``: runs the latency tests in one virtual machine and replays their reports here.
 
-The first latency test boots it for all of them. The pytest in there writes its reports to a
-shared directory (:mod:`tracer.pytest_plugin.guest`); this side reads them as they come.
+The machine is booted when the first latency test is due, and runs all of them. The pytest in the
+machine writes its reports to a shared directory (:mod:`tracer.pytest_plugin.guest`), where this
+process reads them as they come.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from tracer.lab.group import Group
 from tracer.pytest_plugin.guest import EXIT_STATUS, REPORTS
 from tracer.resources import project_root
 
-#: Between two looks at the reports; the wait is for the machine's end.
+#: Between two looks at the reports, wait at most so long for the machine's end.
 _POLL_SECONDS = 0.1
 _PHASES = ("setup", "call", "teardown")
-#: What the tests may depend on and the machine does not hand on by itself.
+#: Environment variables that the tests may depend on. The lab does not pass them on by itself.
 _ENVIRONMENT = ("PYTHONPATH", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 _LAB_FAILED = 2
 
 
 class Lab:
-    """Takes the latency tests out of this process's hands."""
+    """Runs the latency tests in the machine instead of in this process."""
 
     def __init__(self, config: pytest.Config) -> None:
         if config.getoption("dist", "no") != "no":
@@ -48,7 +49,7 @@ class Lab:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Replay the item's reports instead of running it; boot at the first."""
+        """Replay the item's reports instead of running it; the first one boots the machine."""
         if item.get_closest_marker("latency") is None:
             return None
         if self._guest is None:
@@ -61,7 +62,7 @@ class Lab:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Wait for the machine's end; what it says last can still fail the session."""
+        """Wait for the machine's end, whose status can still fail the session."""
         guest = self._guest
         if guest is None:
             return
@@ -70,13 +71,13 @@ class Lab:
             guest.stop()
             return
         guest.wait()
-        # A kernel that complained fails the lab though every test passed.
+        # If the guest's kernel complained, the lab fails even if every test passed.
         if guest.status != guest.reported_status:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._incomplete = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What the machine said, where that may explain why a report is missing."""
+        """Show the machine's output if it may explain why reports are missing."""
         guest = self._guest
         if guest is None:
             return
@@ -98,7 +99,7 @@ class Lab:
         return GuestRun(argv, directory, self._config)
 
     def _reports(self, item: pytest.Item, guest: GuestRun) -> list[pytest.TestReport]:
-        """The item's reports, those that are missing replaced by ones that say why."""
+        """The item's reports; missing ones are replaced by failures that say why."""
         reports = guest.reports_of(item.nodeid)
         seen = {report.when for report in reports}
         if "teardown" in seen:
@@ -108,7 +109,8 @@ class Lab:
         if guest.never_started() or any(report.failed for report in reports):
             missing = [when for when in missing if when != "call"]
         elif missing[0] == "setup":
-            # Nobody knows how far it came: a failure, not an error of its fixtures.
+            # It is unknown how far the test came. Let its setup pass, so that it counts as a
+            # failure of the test and not as an error in its fixtures.
             reports.append(_synthetic(item, "setup", ""))
             missing.remove("setup")
         why = guest.why_missing()
@@ -129,7 +131,7 @@ class GuestRun:
         self._read_to = 0
         self._heard = time.time()
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
-            # The lab ends with this pytest, whatever ends it.
+            # The lab is killed when this pytest ends, however that happens.
             self._group = Group(
                 argv, cwd=config.rootpath, stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
@@ -141,7 +143,7 @@ class GuestRun:
         return self._process.poll()
 
     def reports_of(self, nodeid: str) -> list[pytest.TestReport]:
-        """Wait until the item is torn down or the machine has ended; what it reported."""
+        """The reports of an item; waits until it is torn down or the machine has ended."""
         while True:
             ended = self._process.poll() is not None
             self._read()
@@ -176,7 +178,7 @@ class GuestRun:
         return "\n".join(["latency lab: no report of this test", *why, f"output: {self.directory}"])
 
     def wait(self) -> None:
-        """Wait for the machine's end, which its own deadline bounds, and for its last words."""
+        """Wait for the machine's end and its last output. The lab's own timeout bounds the wait."""
         self._process.wait()
         self._group.close()
         self._read()
@@ -189,7 +191,7 @@ class GuestRun:
         self._group.close()
 
     def _read(self) -> None:
-        """Take the whole lines that were added since the last look."""
+        """Read the complete lines that were added since the last time."""
         with self._lines.open("rb") as file:
             file.seek(self._read_to)
             added = file.read()
@@ -201,11 +203,12 @@ class GuestRun:
                 self.reported_status = value[EXIT_STATUS]
                 continue
             now = time.time()
-            # The machine's own clock may count instructions, and jumps while it waits.
+            # Use this side's times: the machine's clock may count instructions, and then it jumps
+            # ahead while the machine waits.
             value |= {"start": self._heard, "stop": now, "duration": now - self._heard}
             self._heard = now
             for name in ("location", "longrepr"):
-                # JSON knows no tuples, as which pytest has both.
+                # pytest expects tuples here, which JSON has turned into lists.
                 value[name] = tuple(value[name]) if isinstance(value[name], list) else value[name]
             report = self._config.hook.pytest_report_from_serializable(
                 config=self._config, data=value
@@ -214,10 +217,10 @@ class GuestRun:
 
 
 def guest_command(config: pytest.Config, nodeids: Sequence[str], directory: Path) -> list[str]:
-    """The pytest to run in the machine: these tests, under the options that matter to them."""
+    """The pytest command for the machine: these tests, with the options that affect them."""
     option = config.option
     argv = [sys.executable, "-m", "pytest", f"--latency-guest={directory}", "--latency"]
-    # What addopts asked for is in the options; its reports are this side's business.
+    # The options of addopts are in the command already. Reporting is done on this side.
     argv += ["-o", "addopts=", "-p", "no:cacheprovider", "--color=no", "-q", "--no-summary"]
     argv += [f"--rootdir={config.rootpath}"]
     argv += ["-c", str(config.inipath)] if config.inipath else []
@@ -243,7 +246,7 @@ def lab_command(config: pytest.Config, command: Sequence[str]) -> list[str]:
 
 
 def _new_directory(root: Path) -> Path:
-    """A directory of this session's own in ``root``; without one the session ends."""
+    """A new directory for this session in ``root``; ends the session if there can be none."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=root))
@@ -255,7 +258,7 @@ def _new_directory(root: Path) -> Path:
 
 
 def _synthetic(item: pytest.Item, when: Any, why: str) -> pytest.TestReport:
-    """A report of this side's making: passed, or failed with a reason."""
+    """A report that is made up here, for one that is missing: passed, or failed with ``why``."""
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's options, and the texts that tests write as ``max_shift``."""
+"""The plugin's command-line and ini options, and the argument ``max_shift`` of checks."""
 
 from __future__ import annotations
 
@@ -69,20 +69,21 @@ def add(parser: pytest.Parser) -> None:
 
 
 def may_trace() -> bool:
-    """Whether this user could attach probes at all; the kernel may refuse even then."""
+    """Whether this user is root, without which no probe can be attached."""
     return os.geteuid() == 0
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this is a worker of pytest-xdist, whose reports another process sums up."""
+    """Whether this process is a worker of pytest-xdist: another process gathers its reports."""
     return hasattr(config, "workerinput")
 
 
 def parse_shift(text: str | None) -> tuple[float, int]:
-    """``max_shift`` as a share of the base and ns, of which the larger is allowed.
+    """``max_shift`` as (share of the base, ns); a change up to the larger of both is allowed.
 
-    "5%" keeps the floor of 100 ns, "500ns" or "2us" stands alone, "2% 100ns" gives both.
-    Raises :class:`TracerError` for any other text.
+    "5%" means 5 %, but at least 100 ns; "500ns" or "2us" means that time for every line;
+    "2% 100ns" gives both. None means 2 % and 100 ns. Raises :class:`TracerError` for any
+    other text.
     """
     if text is None:
         return DEFAULT_SHARE, DEFAULT_NS

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a failed check looks: its text instead of a traceback, and "inconclusive" as an outcome.
+"""Hooks that turn failed checks into test outcomes.
 
-A plugin of hooks of its own. What a check found travels on the test's report as ``latency``
-(plain values), so it survives the way from a virtual machine or another process.
+A failed check is shown as its text instead of a traceback, and "inconclusive" is an outcome of
+its own. The result of a check is attached to the test's report as ``latency``, in plain values,
+so that it can be sent from a virtual machine or another process.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from _pytest._io import TerminalWriter
 INCONCLUSIVE = "inconclusive"
 ATTRIBUTE = "latency"
 Checks = list[dict[str, Any]]
-#: The checks of a test that no report carries yet.
+#: The checks of a test that are not yet attached to a report.
 CHECKS = pytest.StashKey[Checks]()
-#: The baselines that a test wants written, if it passes in the end.
+#: The baselines to write if the test passes.
 UPDATES = pytest.StashKey[Checks]()
 _NOT_PASSED = pytest.StashKey[bool]()
 _CAUGHT = (
@@ -29,13 +30,13 @@ _CAUGHT = (
 
 
 def carried(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any]:
-    """What a report carries: checks, updates, and of a failed check outcome, headline, where."""
+    """What is attached to a report: checks, updates, and of a failed check outcome and headline."""
     found: dict[str, Any] = getattr(report, ATTRIBUTE, {})
     return found
 
 
 class LatencyFailure(AssertionError):
-    """A check that does not pass. ``headline`` is one line, ``text`` all there is to say."""
+    """A check that did not pass. ``headline`` is one line, ``text`` the whole explanation."""
 
     outcome = "failed"
 
@@ -50,26 +51,29 @@ class LatencyRegression(LatencyFailure):
 
 
 class LatencyInconclusive(LatencyFailure):
-    """Neither slower nor not: no pass, but an outcome of its own."""
+    """It is open whether the messages became slower. The test does not pass."""
 
     outcome = INCONCLUSIVE
 
 
 class LatencyUnfit(LatencyFailure):
-    """Nothing was compared: no baseline, other conditions, a recording nobody should trust."""
+    """Nothing could be compared, for want of a baseline, other conditions, an untrusted run."""
 
 
-#: The checks of a test that failed and that no report has told of yet.
+#: The failed checks of a test that are not yet in a report.
 FAILURES = pytest.StashKey[list[LatencyFailure]]()
 
 
 def passed_so_far(item: pytest.Item) -> bool:
-    """Whether no phase of this test has failed or was skipped until now."""
+    """Whether no phase of this test has failed or was skipped so far."""
     return not item.stash.get(_NOT_PASSED, False)
 
 
 class Told(TerminalRepr):
-    """A failure as its text alone; pytest takes ``reprcrash`` for its short summary and JUnit."""
+    """A failure that is shown as its text alone, without a traceback.
+
+    pytest uses ``reprcrash`` for its short summary and for JUnit.
+    """
 
     def __init__(self, where: Sequence[Any], headline: str, text: str) -> None:
         path, lineno = where
@@ -84,7 +88,7 @@ class Told(TerminalRepr):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Forget an earlier attempt: plugins such as pytest-rerunfailures run a test again."""
+    """Forget the checks of an earlier attempt: pytest-rerunfailures may run a test again."""
     item.stash[CHECKS], item.stash[UPDATES], item.stash[_NOT_PASSED] = [], [], False
     item.stash[FAILURES] = []
     return (yield from _nothing_caught(item))
@@ -92,22 +96,22 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A check that failed fails its test, whatever the test makes of it."""
+    """Let a failed check fail its test, even if the test catches the exception."""
     return (yield from _nothing_caught(item))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """As in the call: fixtures may check as well."""
+    """The same for the teardown, since fixtures may check as well."""
     return (yield from _nothing_caught(item))
 
 
 def _nothing_caught(item: pytest.Item) -> Generator[None, object, object]:
     """Run a phase of the test; raise what a check raised in it and the test caught.
 
-    Neither ``except Exception`` nor ``pytest.raises`` nor a skip makes a failed check pass. What
-    else the phase raises fails the test by itself, or is ``pytest.xfail``, which says that it
-    does.
+    So neither ``except Exception`` nor ``pytest.raises`` nor a skip makes a failed check pass. If
+    the phase ends with another exception, that fails the test anyway, or it is
+    ``pytest.xfail``, which declares the failure.
     """
     try:
         result = yield
@@ -132,7 +136,7 @@ def _raise_caught(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the checks, and the text of one that failed, on the test's report."""
+    """Attach the checks, and the text of a failed one, to the test's report."""
     report = yield
     found: dict[str, Any] = {"checks": item.stash.get(CHECKS, [])}
     item.stash[CHECKS] = []
@@ -151,7 +155,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any, Any]:
-    """Give a report that comes from elsewhere its text back as more than a text."""
+    """Restore the text of a failed check in a report that came from another process."""
     report = yield
     found = carried(report)
     if "headline" in found and isinstance(report.longrepr, str):
@@ -163,7 +167,7 @@ def pytest_report_from_serializable(data: dict[str, Any]) -> Generator[None, Any
 def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """A letter, a word and a count of its own; the report itself stays failed."""
+    """Give "inconclusive" its own letter, word and count; the report itself stays failed."""
     if report.failed and carried(report).get("outcome") == INCONCLUSIVE:
         return INCONCLUSIVE, "I", ("INCONCLUSIVE", {"yellow": True})
     return None

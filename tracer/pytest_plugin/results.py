@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all checks of a session came to: written baselines, the JSON report, the terminal's table.
+"""The results of all checks of a session: written baselines, the JSON report, the final table.
 
-Runs where the reports come together, which is not where the tests ran when those ran in a
-virtual machine or in workers; so it computes nothing and needs no pandas.
+This runs in the process that gathers the reports. The tests may have run elsewhere, in a virtual
+machine or in workers, so nothing is computed here and pandas is not needed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEFT = {0, 1, 2, 7}
 
 
 class Results:
-    """Gathers the checks from the reports, in this process only."""
+    """Gathers the checks from the reports of all processes."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -36,9 +36,10 @@ class Results:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a report carries; write the baselines of a test that passed to its end.
+        """Take the checks from a report; write the baselines of a test that has passed.
 
-        Where that cannot be done the report becomes a failed one, before anybody else sees it.
+        If a baseline cannot be written, the report is turned into a failed one, before other
+        plugins see it.
         """
         found = carried(report)
         self._checks += found.get("checks", [])
@@ -52,7 +53,7 @@ class Results:
                         _not_written(check, str(error))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the JSON report, whatever the tests came to."""
+        """Write the JSON report, whether or not tests failed."""
         for check in self._checks:
             if check["verdict"] == _UPDATED and Path(check["path"]) not in self._written:
                 _not_written(check, "its test failed")
@@ -69,9 +70,10 @@ class Results:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _update(self, nodeid: str, path: Path, text: str) -> None:
-        """Write a baseline, unless another test's was written there: workers know only their own.
+        """Write a baseline.
 
-        Raises :class:`TracerError`.
+        Raises :class:`TracerError` if that fails, or another test has written the same file,
+        which a worker could not notice, because it knows only its own tests.
         """
         if self._written.setdefault(path, nodeid) != nodeid:
             raise TracerError(
@@ -86,7 +88,7 @@ class Results:
             raise
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The inconclusive tests in full, then a line for every check."""
+        """Show the inconclusive tests in full, then a line for every check."""
         _inconclusive(terminalreporter)
         if self._no_report:
             terminalreporter.write_line(f"ERROR: {self._no_report}", red=True)
@@ -96,7 +98,7 @@ class Results:
         for line in _table(self._checks):
             terminalreporter.write_line(line)
         for check in self._checks:
-            # What compared something has its row, and its text above.
+            # A check that compared something has a row in the table, and its text above.
             said = check.get("message") if "rows" not in check else check.get("note")
             if said:
                 terminalreporter.write_line(f"{_test(check)}: {said}")
@@ -120,7 +122,7 @@ def _inconclusive(terminal: pytest.TerminalReporter) -> None:
 
 
 def _table(checks: Checks) -> Iterator[str]:
-    """Times in ns. A check without rows compared nothing."""
+    """The lines of the table of checks, times in ns. A check without rows compared nothing."""
     cells = [_HEAD]
     for check in checks:
         for row in check.get("rows") or [{}]:
@@ -161,9 +163,9 @@ def _test(check: dict[str, Any]) -> str:
 
 
 def _write(path: Path, text: str, todo: str) -> None:
-    """Write the file whole or not at all, and its directory where there is none.
+    """Write the file whole or not at all, and make its directory if it is missing.
 
-    Raises :class:`TracerError`, which ends with ``todo``, for what the system refuses.
+    Raises :class:`TracerError` with the advice ``todo`` if that fails.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
