@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A recording as a timeline for ui.perfetto.dev and chrome://tracing.
 
-It is the trace-event format (JSON): complete slices (``X``), flows (``s``, ``t``, ``f``) and
-metadata (``M``). Times are microseconds of CLOCK_MONOTONIC with three decimals. A process has
-its threads, on which the probes' observations (category ``kernel``) lie within the entries of
-the user's log (``user``), and its sockets, on which every exchange (``exchange``) holds its
-stages (``stage``). A flow goes from the system call that sent a request to the queueing of the
-reply and to the copy that received it, one per reply.
+The file is in the trace-event format (JSON): complete slices (``X``), flows (``s``, ``t``, ``f``),
+which are drawn as arrows, and metadata (``M``). Times are microseconds of CLOCK_MONOTONIC with
+three decimals. A process has two kinds of tracks. On its threads lie the probes' observations
+(category ``kernel``), inside the entries of the user's log (``user``). On its sockets lie the
+exchanges (``exchange``), each with its stages inside (``stage``). Each reply has a flow from the
+system call that sent the request to the queueing of the reply and on to the copy that
+received it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _EXCHANGE_ARGS = (
 
 
 def write(run: Frames, path: Path) -> dict[str, int]:
-    """Write the trace; returns how many slices of each category, flows and tracks it has."""
+    """Write the trace; returns the numbers of slices by category, of flows and of tracks."""
     tracks = Tracks()
     threads, processes = names(run.tasks)
     flows = 0
@@ -111,7 +112,10 @@ def _thread_slices(
 
 
 def _labels(events: pd.DataFrame, sends: pd.DataFrame) -> Any:
-    """row -> category, name and arguments; the rows of ``sends`` follow those of ``events``."""
+    """A function that returns category, name and arguments of a row.
+
+    Rows are counted through both frames: those of ``sends`` follow those of ``events``.
+    """
     seen = {name: events[name].tolist() for name in ("point", *_ARGS)}
     logged = {name: sends[name].tolist() for name in ("kind", "channel", "errno", *_ARGS[:4])}
 
@@ -131,7 +135,7 @@ def _labels(events: pd.DataFrame, sends: pd.DataFrame) -> Any:
 
 
 def _socket_slices(run: Frames, tracks: Tracks) -> Iterator[str]:
-    """Every exchange on its socket, followed by its stages."""
+    """The slices of every exchange on its socket, each followed by those of its stages."""
     exchanges, stages = run.exchanges, run.stages
     filled = exchanges[["tgid", "tid", "netns", "proto", "portid"]].fillna(NONE).astype(np.int64)
     queued = exchanges["channel"].isin(_QUEUED).to_numpy()
@@ -173,7 +177,7 @@ def _socket_name(key: tuple[Any, ...]) -> str:
 
 
 def _flows(run: Frames, places: list[Track]) -> Iterator[str]:
-    """For each reply that was received: where it was asked for, queued and received."""
+    """The flow of each reply: from its request's send to its queueing to its copy."""
     events = run.events.reset_index(names="row")
     for number, rows in enumerate(_ways(run, events).itertuples(index=False)):
         points = [int(row) for row in rows if row != NONE]
@@ -182,7 +186,10 @@ def _flows(run: Frames, places: list[Track]) -> Iterator[str]:
 
 
 def _ways(run: Frames, events: pd.DataFrame) -> pd.DataFrame:
-    """Rows of events, one line per reply: sent, queued, copied; NONE for what was not seen."""
+    """One line per reply: the rows of ``events`` at which it was sent, queued and copied.
+
+    ``sent`` is the system call of its request. NONE stands for what was not observed.
+    """
     stages = run.stages
     channel = run.exchanges["channel"].to_numpy(object)[stages["exchange"]]
     received = stages[(stages["stage"] == "copy") & np.isin(channel, _QUEUED)]
@@ -208,7 +215,7 @@ def _ways(run: Frames, events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sent(run: Frames, events: pd.DataFrame) -> pd.Series[int]:
-    """Exchange -> row of the system call that sent its request."""
+    """By exchange, the row of the system call that sent its request."""
     calls = events[events["point"].isin(SENDS)][["row", "tid", "start_ns"]]
     entries = run.stages[run.stages["stage"] == "send_entry"][["exchange", "start_ns"]]
     tid = run.exchanges["tid"].fillna(NONE).to_numpy(np.int64)[entries["exchange"]]
@@ -217,7 +224,7 @@ def _sent(run: Frames, events: pd.DataFrame) -> pd.Series[int]:
 
 
 def _phases(points: int) -> str:
-    """Start, steps and finish of a flow; none for what is no way between two points."""
+    """The phases of a flow of so many points: start, steps, finish; "" for fewer than two."""
     return "s" + "t" * (points - 2) + "f" if points > 1 else ""
 
 
@@ -226,7 +233,7 @@ def _phases(points: int) -> str:
 
 
 def _us(ns: int) -> str:
-    """Microseconds with every nanosecond, as a JSON number."""
+    """Microseconds with three decimals, as a JSON number: no nanosecond is lost."""
     return f"{ns // 1000}.{ns % 1000:03d}"
 
 
@@ -254,7 +261,10 @@ def _metadata(what: str, pid: int, tid: int, value: object) -> str:
 
 
 def _told(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Without what is absent or zero; tokens in hex, as a viewer's numbers have 53 bits."""
+    """The arguments without those that are absent or zero.
+
+    Tokens become hexadecimal text, because a viewer's numbers have only 53 bits.
+    """
     told = {}
     for name, value in arguments.items():
         if value is pd.NA or value is None or value in (0, ""):

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 META_KEY = b"tracer"
 FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001
-"""How a text begins that a spreadsheet may run, apart from controls, which are escaped;
-https://owasp.org/www-community/attacks/CSV_Injection"""
+"""A spreadsheet may execute a text that begins with one of these as a formula;
+https://owasp.org/www-community/attacks/CSV_Injection. Control characters are escaped anyway."""
 
 
 def write_csv(run: Frames, path: Path, *, raw: bool = False) -> None:
-    """One line per exchange under a header of docs/frames.md's columns; NA is empty, times ns.
+    """Write one line per exchange, with the columns of ``run.exchanges``; NA is empty, times ns.
 
-    A traced thread names itself, so its name may be a formula: a text that begins like one
-    gets a ``'`` before it, and controls are written as escapes, unless ``raw``. Numbers are
-    never touched.
+    A thread chooses its own name, so the name may be a formula. Unless ``raw``, a text that
+    begins like one gets a ``'`` before it, and control characters are written as escapes.
+    Numbers are never changed.
     """
     table = run.exchanges
     texts = table.select_dtypes(exclude=["number", "bool"])
@@ -35,7 +35,7 @@ def write_csv(run: Frames, path: Path, *, raw: bool = False) -> None:
     if not raw:
         table = table.assign(**{name: texts[name].map(_harmless) for name in texts})
     elif any(texts[name].astype(str).str.contains("\r").any() for name in texts):
-        # Python's writer takes a lone carriage return for harmless until 3.13.
+        # Until 3.13, Python's writer does not quote a text with a lone carriage return.
         quoting = csv.QUOTE_NONNUMERIC
     with path.open("w", encoding="utf-8", newline="") as file:
         table.to_csv(file, index=False, lineterminator="\n", quoting=quoting)
@@ -47,7 +47,7 @@ def _harmless(text: str) -> str:
 
 
 def write_parquet(run: Frames, path: Path) -> None:
-    """One row per exchange; the recording's ``meta.json`` is in the schema's key ``tracer``."""
+    """Write one row per exchange; ``meta.json`` goes into the schema's metadata as ``tracer``."""
     table = pa.Table.from_pandas(run.exchanges, preserve_index=False)
     metadata = (table.schema.metadata or {}) | {META_KEY: json.dumps(run.meta).encode()}
     pq.write_table(

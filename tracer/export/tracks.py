@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tracks of a timeline: which slices lie on one line, and what the line is called."""
+"""Tracks of a timeline: which slices are drawn on one line, and the line's name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pandas as pd
 
 Ints = npt.NDArray[np.int64]
 
-#: Linux has no thread of this number or above (PID_MAX_LIMIT, 2**22): free for other tracks.
+#: Thread ids are smaller than this (PID_MAX_LIMIT is 2**22), so tracks that are no thread get
+#: numbers from here on.
 FIRST_FREE = 1 << 22
 
 
 @dataclass(frozen=True)
 class Track:
-    """A line of the timeline. ``pid`` and ``tid`` as the viewer sees them, ``order`` its place."""
+    """A line of the timeline: ``pid`` and ``tid`` for the viewer, ``order`` among its lines."""
 
     pid: int
     tid: int
@@ -28,20 +29,20 @@ class Track:
 
 @dataclass
 class Tracks:
-    """Every track that was handed out; lanes beyond the first get a number of their own."""
+    """All tracks. A thread or socket has several, its lanes, if slices would cross on one line."""
 
     found: dict[tuple[object, ...], Track] = field(default_factory=dict)
 
     def thread(self, tgid: int, tid: int, name: str, lane: int) -> Track:
-        """Of a thread; a lane above 0 is one more line for slices that do not nest."""
+        """The track of a thread; a lane above 0 is an additional line for slices that cross."""
         return self._track(("thread", tgid, tid), tgid, tid if lane == 0 else None, name, lane, 0)
 
     def cpu(self, cpu: int, lane: int) -> Track:
-        """Of what interrupted the idle task of a CPU: those are all thread 0."""
+        """The track of a CPU's idle task, in which interrupts ran. All idle tasks have tid 0."""
         return self._track(("cpu", cpu), 0, None, f"idle, cpu {cpu}", lane, 0)
 
     def socket(self, tgid: int, key: tuple[object, ...], name: str, lane: int) -> Track:
-        """Of a socket; a lane for each exchange that is under way at once."""
+        """The track of a socket; exchanges that overlap in time are on different lanes."""
         return self._track(("socket", tgid, *key), tgid, None, name, lane, 1)
 
     def _track(
@@ -56,10 +57,11 @@ class Tracks:
 
 
 def lanes(track: Ints, start: Ints, end: Ints, depth: Ints, *, nest: bool) -> tuple[Ints, Ints]:
-    """An order in which slices can be drawn, and for each slice (as given) a lane of its track.
+    """The order in which to write slices, and for each slice (as given) a lane of its track.
 
-    The order is by track and start, the enclosing slice first. Within a lane slices follow one
-    another, or (``nest``) lie one within the other; a viewer draws no others.
+    The order is by track and start, an enclosing slice before those inside. In a lane, slices
+    follow one another or, with ``nest``, lie one within the other: a viewer cannot draw slices
+    that overlap in any other way.
     """
     order = np.lexsort((depth, -end, start, track))
     lane = np.zeros(track.size, np.int64)
@@ -74,7 +76,7 @@ def lanes(track: Ints, start: Ints, end: Ints, depth: Ints, *, nest: bool) -> tu
 
 
 def _place(open_ends: list[list[int]], begin: int, finish: int, nest: bool) -> int:
-    """The first lane whose open slices have ended or enclose this one; puts it there."""
+    """Put a slice into the first lane whose open slices have ended or enclose it."""
     for number, ends in enumerate(open_ends):
         while ends and ends[-1] <= begin:
             ends.pop()
@@ -86,7 +88,10 @@ def _place(open_ends: list[list[int]], begin: int, finish: int, nest: bool) -> i
 
 
 def names(tasks: pd.DataFrame) -> tuple[dict[int, str], dict[int, str]]:
-    """The last name of each thread, and of each process: that of its first thread if known."""
+    """The last known name of each thread and of each process.
+
+    A process is named after its first thread, if the name of that is known.
+    """
     ordered = tasks.sort_values("start_ns", kind="stable")
     threads = {int(t): str(c) for t, c in zip(ordered["tid"], ordered["comm"], strict=True)}
     processes = {int(p): str(c) for p, c in zip(ordered["tgid"], ordered["comm"], strict=True)}
@@ -95,7 +100,7 @@ def names(tasks: pd.DataFrame) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def metadata(tracks: Tracks, processes: dict[int, str]) -> Iterator[tuple[str, int, int, object]]:
-    """(what, pid, tid, value) for the name of every process and the name and place of tracks."""
+    """(what, pid, tid, value) of the metadata: names of processes, names and order of tracks."""
     for pid in dict.fromkeys(track.pid for track in tracks.found.values()):
         yield "process_name", pid, 0, processes.get(pid, "kernel" if pid == 0 else f"process {pid}")
     for track in tracks.found.values():

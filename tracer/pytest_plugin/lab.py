@@ -220,7 +220,8 @@ def guest_command(config: pytest.Config, nodeids: Sequence[str], directory: Path
     """The pytest command for the machine: these tests, with the options that affect them."""
     option = config.option
     argv = [sys.executable, "-m", "pytest", f"--latency-guest={directory}", "--latency"]
-    # The options of addopts are in the command already. Reporting is done on this side.
+    # addopts has been read already: what matters of it is in ``option`` and is passed on below.
+    # Its options for reports belong to this side.
     argv += ["-o", "addopts=", "-p", "no:cacheprovider", "--color=no", "-q", "--no-summary"]
     argv += [f"--rootdir={config.rootpath}"]
     argv += ["-c", str(config.inipath)] if config.inipath else []

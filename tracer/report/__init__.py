@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a recording says: tables that compute, and text that renders them."""
+"""Reports of a recording or a comparison: as one screen, as text, as an HTML page, as JSON."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A report as one page that loads nothing, and a run's summary in a notebook.
+"""A report as one HTML page that loads no other file, and a run's summary in a notebook.
 
-The numbers are those of :mod:`tracer.tables`, as in the text. The templates escape
-whatever comes from a recording.
+The numbers are those of :mod:`tracer.tables`, as in the text. The templates escape all texts that
+come from a recording.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 
 class Slow(NamedTuple):
-    """One of the slowest exchanges: its row, what the table says of it, its small waterfall."""
+    """One of the slowest exchanges: its row, its line in the table, and its small waterfall."""
 
     row: int
     of: Any
@@ -46,7 +46,7 @@ class Slow(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A stage in a small waterfall: where, in thousandths of the whole, and what it says."""
+    """A stage in a small waterfall: its place in thousandths of the whole, and its label."""
 
     stage: str
     left: float
@@ -106,7 +106,7 @@ def page(run: Frames) -> str:
 
 
 def summary(run: Frames) -> str:
-    """A few lines of HTML: is it trusted, what was recorded, the latencies of each type."""
+    """A few lines of HTML: whether the run is trusted, what was recorded, latencies by type."""
     return (
         _environment()
         .get_template("summary.html.j2")
@@ -184,7 +184,7 @@ def _bars(found: list[Piece], total: int) -> list[Bar]:
 
 
 def _legend(slow: list[Slow], colours: dict[str, str]) -> list[list[str]]:
-    """The stages that the small waterfalls show, those of one colour together."""
+    """The stages in the small waterfalls, grouped by colour."""
     used = {bar.stage for one in slow for bar in one.bars}
     by_colour: dict[str, list[str]] = {}
     for stage in (*STAGES, "unexplained"):

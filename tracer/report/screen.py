@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a recording says on one screen: at most 60 lines of 80 columns, and no cell wraps.
+"""The summary of a recording on one screen: at most 60 lines of 80 columns, no cell wraps.
 
-What was recorded, whether it can be trusted, how long each type of exchange took and where the
-time went, the slowest three, and where to read on. The whole is :mod:`tracer.report.text`.
+It says what was recorded, whether it is trusted, how long each type of exchange took and in which
+stages, the slowest three, and where to read on. :mod:`tracer.report.text` has the whole report.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tracer.units import printable, time_text
 if TYPE_CHECKING:
     from tracer.frames.frames import Frames
 
-#: The page that `make run` and the docs write beside a recording's files.
+#: The name under which `make run` and the docs write a recording's page into its directory.
 PAGE = "report.html"
 WIDTH = 80
 TYPES, SLOWEST, REASONS, NAMED_STAGES = 8, 3, 5, 3
@@ -35,7 +35,7 @@ _NAME, _PROGRAM = 28, 12
 
 
 def _letters(stages: Sequence[str]) -> dict[str, str]:
-    """A letter for each stage: the first of its name that no stage before it has."""
+    """A letter for each stage: the first one of its name that no stage before it has taken."""
     found: dict[str, str] = {}
     for stage in stages:
         found[stage] = next(c for c in stage.replace("_", "") if c not in found.values())
@@ -60,7 +60,7 @@ def render(run: Frames, console: Console) -> None:
 
 
 def _line(console: Console, text: str | Text) -> None:
-    """One line; what is beyond the screen's width is cut, and says so."""
+    """Print one line, cut with a mark at the screen's width."""
     line = text if isinstance(text, Text) else Text(text)
     console.print(line, no_wrap=True, overflow="ellipsis", width=WIDTH)
 
@@ -91,9 +91,9 @@ def _trust(run: Frames, console: Console) -> None:
 
 
 def _latencies(exchanges: pd.DataFrame, stages: pd.DataFrame, console: Console) -> None:
-    """Two lines for each type: its latencies, and how its stages share them.
+    """Print two lines for each type: its latencies, and a bar of its stages' shares.
 
-    The types on which most time was spent, the most first.
+    If there are many types, only those on which most time was spent.
     """
     console.print()
     table = _columns("latency", "count", "p50", "p90", "p99", "max")
@@ -112,7 +112,7 @@ def _latencies(exchanges: pd.DataFrame, stages: pd.DataFrame, console: Console) 
 
 
 def _by_time_spent(exchanges: pd.DataFrame) -> list[tuple[str, str]]:
-    """Channel and name of every type with settled exchanges."""
+    """Channel and name of every type with settled exchanges, the most time spent first."""
     settled = exchanges[exchanges["status"].isin(tables.SETTLED) & exchanges["total_ns"].notna()]
     spent = {kind: int(group["total_ns"].sum()) for kind, group in tables.groups(settled)}
     return sorted(spent, key=lambda kind: -spent[kind])
@@ -124,13 +124,13 @@ def _drawn(stage: str, bars: list[Text]) -> bool:
 
 
 def _cut(text: str, room: int) -> Text:
-    """A cell with as much of a recorded name as there is room for."""
+    """A cell with a recorded name, cut to ``room`` characters."""
     text = printable(text)
     return Text(text if len(text) <= room else f"{text[: room - 1]}…")
 
 
 def _bar(shares: pd.Series[Any]) -> Text:
-    """A bar whose parts are as long as the stages' shares of the time, and the largest told."""
+    """A bar whose parts are as long as the stages' shares of the time, and the largest share."""
     lengths = _rounded(shares.to_numpy(np.float64), _BAR)
     bar = Text(_INDENT)
     for stage, length in zip(shares.index, lengths, strict=True):
@@ -143,7 +143,10 @@ def _bar(shares: pd.Series[Any]) -> Text:
 
 
 def _rounded(shares: np.ndarray[Any, np.dtype[np.float64]], whole: int) -> list[int]:
-    """Whole numbers in these proportions that sum to ``whole``: the largest remainders round up."""
+    """Whole numbers in the proportions of ``shares`` with the sum ``whole``.
+
+    They are rounded down, and those with the largest remainders get one more.
+    """
     total = float(shares.sum())
     if not total:
         return [0] * len(shares)
@@ -197,7 +200,7 @@ def _further(run: Frames, console: Console) -> None:
 
 
 def _whole(console: Console, text: str) -> None:
-    """One line that is never cut: a path is of use only as a whole."""
+    """Print one line without cutting it, because half a path is of no use."""
     console.print(Text(text), soft_wrap=True)
 
 
@@ -210,7 +213,7 @@ def _columns(first: str, *names: str) -> Table:
 
 
 def _between(console: Console, table: Table, bars: list[Text]) -> None:
-    """Print a table with a line of its own below each row."""
+    """Print a table with one of the ``bars`` below each row."""
     with console.capture() as captured:
         console.print(table, width=WIDTH)
     head, *rows = captured.get().rstrip("\n").split("\n")

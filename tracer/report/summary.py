@@ -20,10 +20,10 @@ _META = ("command", "host", "kernel", "machine", "module", "started", "clock", "
 
 
 def summary(run: Frames) -> dict[str, Any]:
-    """What the text and the page say; times in ns, sizes in bytes, None for what is not known.
+    """The content of the text and the page: times in ns, sizes in bytes, None if not known.
 
     ``medians`` and ``slowest`` hold single exchanges: ``row`` is the row in ``run.exchanges``,
-    ``stages`` the time of each stage.
+    ``stages`` the time in each stage.
     """
     exchanges = run.exchanges
     return {
@@ -48,7 +48,7 @@ def summary(run: Frames) -> dict[str, Any]:
 
 
 def _single(exchanges: pd.DataFrame) -> list[dict[str, Any]]:
-    """Single exchanges, their stages apart."""
+    """Single exchanges, with their stages in an object of its own."""
     stages = [f"{stage}_ns" for stage in (*STAGES, "unexplained")]
     told = records(exchanges.drop(columns=stages))
     return [
@@ -58,7 +58,7 @@ def _single(exchanges: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as plain values for JSON: no numpy types, None where nothing is."""
+    """The rows as plain values for JSON: no numpy types, None for NA and NaN."""
     rows: list[dict[str, Any]] = []
     for row in frame.to_dict("records"):
         plain = {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}

@@ -21,9 +21,9 @@ from tracer.units import axis_unit, count_text, step_text, time_text
 if TYPE_CHECKING:
     from tracer.frames.frames import Frames
 
-_READABLE_NS = 10_000_000_000  # above, a table in ns would be too wide
+_READABLE_NS = 10_000_000_000  # for greater times a table in ns would be too wide
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
-_LEAST_SHARE = 0.01  # of a slow exchange: what is less is not told
+_LEAST_SHARE = 0.01  # stages with a smaller share of a slow exchange are not shown
 
 
 def render(run: Frames, console: Console) -> None:
@@ -110,7 +110,7 @@ def _stage_table(title: str, group: pd.DataFrame, console: Console) -> None:
 
 
 def _unit(group: pd.DataFrame) -> tuple[str, Callable[[int], str]]:
-    """The unit of a table of times, and how it tells one."""
+    """The unit in which a table shows its times, and the function that formats one."""
     if group["max_ns"].max() < _READABLE_NS:
         return "ns", lambda ns: f"{ns:,}"
     return "ms", lambda ns: f"{ns / 1e6:,.3f}"
@@ -183,7 +183,10 @@ def _latency_by_size(exchanges: pd.DataFrame, console: Console) -> None:
 
 
 def _slowest(exchanges: pd.DataFrame, console: Console) -> None:
-    """Two lines each: what it was, and below its type where its time went, the most first."""
+    """Print two lines for each of the slowest exchanges.
+
+    The first says what it was, the second in which stages its time went, the largest first.
+    """
     found = slowest_table(exchanges)
     if found.empty:
         return
@@ -255,7 +258,7 @@ def ledger(run: Frames, console: Console) -> None:
 
 
 def plan(run: Frames, console: Console) -> None:
-    """Print which probe sat where, and why."""
+    """Print the attach plan: the site of each point, and why it was chosen."""
     table = _titled(console, "Attach plan")
     for name in ("point", "site"):
         table.add_column(name, no_wrap=True)
@@ -288,21 +291,21 @@ def _numeric(table: Table, *columns: str) -> None:
 
 
 def _add(table: Table, row: Any, *numbers: str) -> None:
-    """A line for the row's channel and name."""
+    """Add a line with the row's channel, name and ``numbers``."""
     table.add_row(str(row.channel), escape(str(row.name)), *numbers)
 
 
 def show(console: Console, table: Table) -> None:
-    """Print a table none of whose cells is cut, though it may run over the console's width."""
+    """Print a table without cutting its cells, even if it gets wider than the console."""
     for column in table.columns:
-        if column.no_wrap:  # else a cell of several words may become as narrow as one of them
+        if column.no_wrap:  # a column that may wrap can be as narrow as its longest word
             cells = (column.header, *column.cells)
             column.min_width = max(Text.from_markup(str(cell)).cell_len for cell in cells)
     console.print(_Whole(table), crop=False)
 
 
 class _Whole:
-    """A table that runs over the console's width, if it must, rather than cut numbers."""
+    """A table that is wider than the console if its numbers would be cut otherwise."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
