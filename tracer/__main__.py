@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m tracer`` is the command ``tracer``."""
+"""Runs the command ``tracer`` as ``python -m tracer``."""
 
 from __future__ import annotations
 

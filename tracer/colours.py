@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The colours of the stages: the same in figures, on pages and in a terminal."""
+"""The colours of the stages, in figures, on pages and in a terminal."""
 
-#: One colour per stage. Grey is the program, blue the way in, orange the handler and its reply,
-#: purple waiting, green the copy, teal the way out; neighbours on a path also differ in
-#: lightness, so that they stay apart for the colour-blind and in a grey print.
+#: One colour per stage. Grey is the program, blue the way into the kernel, orange the handler and
+#: its reply, purple waiting, green the copy, teal the way out. Stages that follow each other also
+#: differ in lightness, so that they can be told apart by colour-blind readers and in grey print.
 STAGE_COLOURS = {
     "encode": "#9aa1aa",
     "send_entry": "#3f8fd0",

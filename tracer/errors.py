@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one kind of failure that a user is meant to read."""
+"""The exception for errors that a user can meet: the command prints it as one line."""
 
 from __future__ import annotations
 
 
 class TracerError(Exception):
-    """A failure told in one line: what failed, why, and what to do.
+    """A failure that is told in one line: what failed, why, and what to do.
 
     The command line prints ``str(error)`` and exits with ``exit_status``
     (2, misuse or an unfit machine, unless a subclass says otherwise).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``bpf/event.h`` in numpy: the wire format of the ring.
+"""The wire format of the ring as numpy types: the same as ``bpf/event.h``.
 
 A unit test compiles the header and compares every offset and size.
 """
@@ -13,8 +13,8 @@ import numpy as np
 TO_KERNEL, TO_USER, TO_PEER = 1, 2, 3
 KIND_SPAN, KIND_MESSAGE, KIND_TASK = 1, 2, 3
 
-#: Names of ``enum tracer_point``, by value; 0 stands for task records. A point
-#: that is a kernel function bears that function's name.
+#: The names of the points, indexed by ``enum tracer_point``; 0 stands for task records. A point
+#: that is observed at a single kernel function mostly has that function's name.
 POINTS = (
     "task",
     "sendto",
@@ -45,7 +45,8 @@ CODE = {name: code for code, name in enumerate(POINTS)}
 
 SENDS = ("sendto", "sendmsg", "sendmmsg", "write")
 RECEIVES = ("recvfrom", "recvmsg", "recvmmsg", "read")
-#: Points whose records carry an sk_buff in ``buf`` and port id and sequence number.
+#: Points of netlink: their records have an sk_buff in ``buf`` (or 0), and in ``id`` a port id and
+#: sequence number.
 NETLINK = (
     "netlink_unicast",
     "netlink_broadcast",
@@ -59,8 +60,8 @@ NETLINK = (
 SOCKOPT = ("nf_setsockopt", "nf_getsockopt")
 MODULE = ("msgchan_handler", "msgchan_copy")
 
-#: ``struct tracer_event``. ``id`` is the union: port id and sequence number
-#: (low and high half), or the address of the sock.
+#: ``struct tracer_event``. ``portid`` and ``seq`` stand for its union: at points of socket options
+#: they are the low and the high half of the sock's address.
 EVENT_DTYPE = np.dtype(
     [
         ("start_ns", "<u8"),
@@ -84,7 +85,7 @@ EVENT_DTYPE = np.dtype(
     ]
 )
 
-#: ``struct tracer_task``, the same bytes seen as a task record.
+#: ``struct tracer_task``: the same 64 bytes in a task record.
 TASK_DTYPE = np.dtype(
     [
         ("start_ns", "<u8"),
@@ -107,12 +108,15 @@ TASK_DTYPE = np.dtype(
 
 @dataclass
 class NotUnderstood:
-    """Records that were left out because nobody knows what they mean: how many, and the first."""
+    """Records that were left out because their size, kind or point is unknown.
+
+    ``count`` says how many, ``first`` describes the first one.
+    """
 
     count: int = 0
     first: str = ""
 
     def add(self, count: int, first: str) -> None:
-        """``count`` more, of which ``first`` describes the first."""
+        """Count more of them; ``first`` describes the first of these."""
         self.first = self.first or first
         self.count += count

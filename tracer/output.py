@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files for the user: written whole or not at all."""
+"""Writes the files that a user asked for: completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _CHOOSE = "choose a file in a directory that exists and can be written"
 
 
 def write_whole(target: Path, write: Callable[[Path], object], todo: str = _CHOOSE) -> None:
-    """Let ``write`` fill a file beside ``target``, and rename it; a failure leaves nothing.
+    """Let ``write`` fill a temporary file beside ``target``, then rename it to ``target``.
 
-    Raises :class:`TracerError`, which ends with ``todo``, for what the system refuses.
+    On failure the temporary file is removed. Raises :class:`TracerError` with the advice
+    ``todo`` if the system refuses to write.
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -26,5 +27,5 @@ def write_whole(target: Path, write: Callable[[Path], object], todo: str = _CHOO
         why = os.strerror(error.errno) if error.errno else str(error)
         raise TracerError(f"cannot write {target}", why, todo) from error
     finally:
-        with suppress(OSError):  # there may be none, nor a directory that could hold it
+        with suppress(OSError):  # the file, or even its directory, may not exist
             part.unlink()

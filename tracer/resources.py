@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the C sources are: beside the package in a checkout, inside it when installed."""
+"""Finds the C sources: beside the package in a checkout, inside the package when installed."""
 
 from __future__ import annotations
 

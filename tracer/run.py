@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``tracer.load``: a recording as pandas frames, with its figures and its page."""
+"""``tracer.load`` and ``Run``: a recording as pandas frames, with figures and a summary page."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 class Run(Frames):
     """One recording: its frames, and ``plot``, which draws them.
 
-    Needs neither root nor BCC nor Linux.
+    It needs neither root nor BCC nor Linux. Frames are computed when they are first used.
     """
 
     @property
     def plot(self) -> Plots:
-        """Its figures: ``run.plot.waterfall()``, ``.distribution()`` and others."""
+        """The figures of this run: ``run.plot.waterfall()``, ``.distribution()`` and others."""
         from tracer.plot import Plots  # late: matplotlib takes half a second to import
 
         return Plots(self)
@@ -46,7 +46,7 @@ class Run(Frames):
 def load(path: str | os.PathLike[str]) -> Run:
     """Open the recording in directory ``path``.
 
-    Raises :class:`tracer.errors.TracerError` for what is no readable recording.
+    Raises :class:`tracer.errors.TracerError` if it is no recording or cannot be read.
     """
     return Run(open_recording(path))
 
@@ -54,10 +54,9 @@ def load(path: str | os.PathLike[str]) -> Run:
 def load_runs(pattern: str | Path) -> list[Run]:
     """Open every recording whose directory matches ``pattern``, in the order of recording.
 
-    ``pattern`` is one of the shell: ``runs/base-*``. Recordings that do not say when they began
-    come first. Raises
-    :class:`tracer.errors.TracerError` when nothing matches, or for what is no readable
-    recording.
+    ``pattern`` is a shell pattern such as ``runs/base-*``. Recordings that do not say when they
+    began come first. Raises :class:`tracer.errors.TracerError` if nothing matches, or a
+    directory is no recording or cannot be read.
     """
     found = sorted(glob.glob(os.fspath(pattern)))
     if not found:

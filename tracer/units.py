@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How times, sizes and names are told in text and on axes: units, and steps that read well."""
+"""Formats times, sizes, counts and names for text, and chooses units and ticks for axes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ import pandas as pd
 
 
 def printable(text: str) -> str:
-    """``text`` with escapes for what no terminal or page may get: controls, bytes of no text."""
+    """``text`` with escapes for control characters and for bytes that are no text.
+
+    Otherwise a recorded name could move the cursor of the terminal on which it is printed.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def count_text(count: Any, sign: str = "") -> str:
-    """A count as the ledger tells it: ``1,234``, with ``sign="+"`` ``+1,234``; NA: ``unknown``."""
+    """A count of the ledger: ``1,234``, with ``sign="+"`` ``+1,234``; ``unknown`` for NA."""
     if pd.isna(count):
         return "unknown"
     return f"{count:{sign if count else ''},}"
 
 
 def time_text(ns: float) -> str:
-    """A duration in three significant digits: ``52.6 µs``, ``1.24 s``; whole below 1 µs."""
+    """A duration with three digits: ``52.6 µs``, ``1.24 s``; below 1 µs whole nanoseconds."""
     if ns < 999.5:
         return f"{ns:.0f} ns"
     for unit, scale in (("µs", 1e3), ("ms", 1e6), ("s", 1e9)):
@@ -35,7 +38,7 @@ def time_text(ns: float) -> str:
 
 
 def step_text(ns: float) -> str:
-    """A round time: ``20 µs``."""
+    """A round time as the label of a tick: ``20 µs``."""
     for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if ns >= scale * 0.999:
             return f"{ns / scale:,.0f} {unit}"
@@ -43,7 +46,7 @@ def step_text(ns: float) -> str:
 
 
 def axis_unit(ns: float) -> tuple[str, float]:
-    """The unit in which ``ns`` reads well, and how many nanoseconds it has."""
+    """The unit for an axis that reaches to ``ns``, and how many nanoseconds the unit has."""
     for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if ns >= 2 * scale:
             return unit, scale
@@ -51,14 +54,18 @@ def axis_unit(ns: float) -> tuple[str, float]:
 
 
 def log_span(low: float, high: float) -> tuple[float, float]:
-    """Limits of a log axis: a little more than the values, and never less than half a decade."""
+    """The limits of a log axis: a little beyond the values, and at least half a decade apart."""
     low, high = log10(low), log10(high)
     spare = max(0.04 * (high - low), (0.5 - (high - low)) / 2)
     return float(10 ** (low - spare)), float(10 ** (high + spare))
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list[float]]:
-    """Labelled and unlabelled ticks of a log axis: 1-2-5 steps, else decades, or every nth."""
+    """The labelled and the unlabelled ticks of a log axis.
+
+    The steps are 1, 2, 5, 10, 20, …; if these are more than ``most`` labels, decades, and if
+    those are still too many, every nth decade.
+    """
     for steps in _steps(low, high):
         major = [tick for tick in steps if low <= tick <= high]
         if len(major) <= most:
@@ -70,9 +77,9 @@ def log_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list
 
 
 def log_classes(low: int, high: int, most: int = 10) -> list[int]:
-    """The edges of at most ``most`` classes that hold ``low`` to ``high``, both at least 1.
+    """The edges of at most ``most`` classes that contain ``low`` to ``high``, both at least 1.
 
-    1-2-5 steps, else decades, or every nth; a class holds its lower edge, not its upper one.
+    The steps are those of :func:`log_ticks`. A class contains its lower edge, not its upper one.
     """
     for steps in _steps(low, high):
         below = [step for step in steps if step <= low]
@@ -84,7 +91,10 @@ def log_classes(low: int, high: int, most: int = 10) -> list[int]:
 
 
 def _steps(low: float, high: float) -> Iterator[list[float]]:
-    """Ever fewer round steps, the first of them at or below ``low``, the last above ``high``."""
+    """Lists of round steps, each with fewer than the one before.
+
+    In each, the first step is at or below ``low`` and the last above ``high``.
+    """
     first, last = floor(log10(low)) - 1, floor(log10(high)) + 1
     yield [step * 10.0**d for d in range(first, last + 1) for step in (1, 2, 5)]
     nth = 1
@@ -94,7 +104,7 @@ def _steps(low: float, high: float) -> Iterator[list[float]]:
 
 
 def byte_ticks(low: float, high: float) -> tuple[list[float], list[float]]:
-    """Labelled ticks of a log axis of bytes: powers of two, at most eight; no others."""
+    """The labelled ticks of a log axis of bytes: at most eight powers of two; none unlabelled."""
     powers = range(ceil(log2(low)), floor(log2(high)) + 1)
     every = max(1, ceil(len(powers) / 8))
     return [2.0**power for power in powers if power % every == 0], []

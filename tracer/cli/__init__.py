@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command ``tracer``: one file per subcommand, each imported only when it is called.
 
-Exit statuses: 0 success, 1 a finding, 2 misuse or an unfit machine,
-3 inconclusive, 130 interrupted, 141 the reader of the output went away.
+Exit statuses: 0 success, 1 a finding, such as a regression or an untrusted recording, 2 misuse or
+an unfit machine, 3 inconclusive, 130 interrupted by Ctrl-C, 141 the reader of the output (such
+as ``head``) went away.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ OUTPUT_CLOSED = 141
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when called and whose errors are one line."""
+    """A group that imports a command when it is called, and prints errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -63,7 +64,7 @@ class LazyGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """As click's, but a misuse is told in one line."""
+        """The same as click's, but a misuse is reported in one line."""
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
@@ -83,13 +84,14 @@ class LazyGroup(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; anything it raises ends in one line and an exit status."""
+        """Run the command; turn any exception into one line and an exit status."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except BrokenPipeError:
-            # The interpreter flushes stdout once more at exit; let that go nowhere.
+            # The interpreter flushes stdout once more at exit, which would fail again: let that
+            # go to /dev/null.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(OUTPUT_CLOSED)
         except KeyboardInterrupt:
@@ -120,11 +122,11 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _write_whole() -> None:
-    """Give stdout a buffer, flushed with every line, where Python was told to use none.
+    """Give stdout a buffer that is flushed with every line, if PYTHONUNBUFFERED has removed it.
 
-    With PYTHONUNBUFFERED its text goes to the raw file, and what one write(2) did not take is
-    silently lost (python/cpython#86210): a command whose reader goes away amid a write would
-    end with status 0.
+    Without a buffer Python ignores that a write(2) may write only a part of the text, and loses
+    the rest silently (python/cpython#86210). Then a command whose reader goes away in the middle
+    of a write would end with status 0.
     """
     raw = getattr(sys.stdout, "buffer", None)
     if isinstance(raw, io.RawIOBase):

@@ -126,9 +126,9 @@ def _console() -> Console:
 
 
 def recordings(directories: Sequence[Path]) -> list[Path]:
-    """Each directory that is a recording, and the recordings in each that is none, by name.
+    """The recordings that are meant: the directories themselves, or those directly inside them.
 
-    Raises :class:`TracerError` for a directory that neither is nor holds a recording.
+    Raises :class:`TracerError` for a directory that neither is nor contains a recording.
     """
     from tracer.recording import META_NAME
 
@@ -159,7 +159,7 @@ def _require_distinct(paths: Sequence[Path]) -> None:
 
 
 def _read(paths: Sequence[Path]) -> list[Digest]:
-    """One run in memory at a time."""
+    """Reduce the runs to digests one by one, so that only one run is in memory at a time."""
     from tracer.compare.digest import digest
     from tracer.run import load
 

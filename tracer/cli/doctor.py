@@ -16,7 +16,7 @@ from tracer.attach.plan import Plan, make_plan
 from tracer.errors import TracerError
 from tracer.lab import ready
 
-#: Of a pipe or a file: a line is as long as it needs.
+#: The width for a pipe or a file, where no line needs to be wrapped.
 PLAIN_WIDTH = 10_000
 #: What reading a recording takes besides this package.
 READERS = ("numpy", "pandas", "pyarrow", "scipy", "matplotlib", "jinja2", "rich")

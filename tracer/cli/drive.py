@@ -22,7 +22,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?)\s*(ns|us|µs|ms|s)?")
 
 
 class Duration(click.ParamType[int]):
-    """A time with its unit, as nanoseconds; only 0 may stand alone."""
+    """A time with its unit, such as 50us, as nanoseconds; only 0 needs no unit."""
 
     name = "duration"
 
@@ -57,7 +57,7 @@ class Duration(click.ParamType[int]):
 @click.option("--threads", type=int, default=1, show_default=True, help="Threads per channel.")
 @click.option(
     "--rate", type=float, metavar="PER_SECOND",
-    help="Begin a thread's requests at intended times, so many a second; default: at once.",
+    help="Requests a second and thread, at fixed times; default: each after the last one.",
 )  # fmt: skip
 @click.option(
     "--handler-delay",
@@ -74,7 +74,7 @@ class Duration(click.ParamType[int]):
     type=int,
     default=1,
     show_default=True,
-    help="Each request's token, and so its payload, follows from it.",
+    help="Number from which all tokens and payloads are computed.",
 )
 @click.option(
     "--op", type=click.Choice(list(OPS)), default="echo", show_default=True,
@@ -99,12 +99,14 @@ def command(
 ) -> None:
     """Send a known workload over the module's channels.
 
-    Needs root and msgchan loaded, as in 'tracer lab'. Every reply is compared with
-    what the seed makes of it; the column 'wrong' counts those that differ. The
-    latencies shown are those of the calls; with --rate, how late calls began is a
-    column of its own. With a delay a second table shows what the module really waited,
-    as its replies tell (a set has none, nor has a sink over netlink). Exit status 1 when
-    a request failed or a reply was wrong.
+    Needs root, and msgchan loaded; both are so in 'tracer lab'. The seed determines
+    every payload, so every reply is compared with the expected one; the column 'wrong'
+    counts those that differ. The latencies are those of the calls. With --rate, one more
+    column shows how much later than intended the calls began. With a delay, a second
+    table shows how long the module really waited; its replies report that (setsockopt,
+    and a sink over netlink, have no reply).
+
+    Exit status 1 when a request failed or a reply was wrong.
 
     \b
     Example:
@@ -162,7 +164,7 @@ def _print(outcomes: list[Outcome], is_paced: bool) -> None:
 
 
 def _print_waits(console: Console, outcomes: list[Outcome]) -> None:
-    """What the module really waited, for the delays that were asked for."""
+    """Print how long the module really waited, for the delays that were requested."""
     asked = [(o.channel, wait) for o in outcomes for wait in o.waits if wait.asked_ns]
     if not asked:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``tracer export``: a recording for other programs."""
+"""``tracer export``: a recording in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = ("perfetto", "csv", "parquet")
 )  # fmt: skip
 @click.option(
     "--raw", is_flag=True,
-    help="csv: texts as they were recorded, also those that a spreadsheet takes for a formula.",
+    help="csv: keep texts as they were recorded, even if a spreadsheet takes them for formulas.",
 )  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, directory: Path, form: str, output: Path, raw: bool) -> None:
@@ -33,14 +33,14 @@ def command(ctx: click.Context, directory: Path, form: str, output: Path, raw: b
 
     perfetto is a timeline in the trace-event format: processes with their threads
     and sockets, and arrows from each request to its reply. csv and parquet hold
-    one row per exchange, with the columns of docs/frames.md. In csv a text that
-    begins like a formula (= + - @) gets a ' before it, and controls are escaped;
-    --raw leaves both.
+    one row per exchange, with the columns of run.exchanges (docs/frames.md). In csv a
+    text that begins like a formula (= + - @) gets a ' before it, and control characters
+    are escaped; with --raw neither is done.
 
-    parquet holds the recording's meta.json as well, and with it the command line.
-    FILE gets the rights that your umask gives, unlike a recording.
+    parquet also contains the recording's meta.json, and so the command line. A
+    recording is readable by its owner only; FILE gets the rights that your umask gives.
 
-    Exit status 1 when the recording cannot be trusted; the file is written.
+    Exit status 1 when the recording is not trusted; the file is written even then.
 
     \b
     Example:

@@ -50,7 +50,7 @@ def load(
     netlink_proto: int | None,
     icmp_proto: int | None,
 ) -> None:
-    """Load the module: MODULE, or the one built from these sources.
+    """Load the module from the file MODULE, or build it from these sources and load that.
 
     \b
     Example:
@@ -80,7 +80,7 @@ def unload() -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(as_json: bool) -> None:
-    """Tell whether the module is loaded, how, and who holds it.
+    """Tell whether the module is loaded, with which parameters, and who holds it.
 
     \b
     Example:

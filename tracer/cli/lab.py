@@ -45,12 +45,12 @@ def command(
     no_module: bool,
     argv: tuple[str, ...],
 ) -> None:
-    """Run COMMAND as root in a virtual machine, on this tree.
+    """Run COMMAND as root in a virtual machine, in the current directory.
 
-    The guest boots an installed Debian kernel on this machine's files, which it
-    sees read-only under throw-away overlays: what it writes is lost, but for runs/.
-    msgchan is built for that kernel and loaded. Standard output and error pass
-    through, standard input only from a terminal, of the environment only COLUMNS.
+    The guest boots an installed Debian kernel on this machine's files. It cannot change
+    them: what it writes is lost, except below runs/. msgchan is built for that kernel
+    and loaded. Standard output and error are passed through, standard input only if it
+    is a terminal. Of the environment only COLUMNS is passed on.
 
     Exit status: COMMAND's own (128+n for a signal); 124 on timeout; 1 when COMMAND
     succeeded but the guest's kernel logged a warning or an oops, or died; 2 when
@@ -88,7 +88,7 @@ def _machine(
         image=image,
         cpus=cpus or (1 if deterministic else 2),
         memory=memory,
-        # Counting instructions is the emulator's art.
+        # Only the emulator can count instructions, so this clock excludes KVM.
         kvm=not deterministic and kvm.usable(image),
         deterministic=deterministic,
         shared=runs,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Say what takes long while it does: a spinner on a terminal, plain lines without one.
+"""Shows progress while something takes long: a spinner on a terminal, plain lines elsewhere.
 
-Everything goes to stderr, because stdout belongs to results.
+Everything goes to stderr, because stdout is for results.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from rich.console import Console
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Tell that ``what`` is being done, and at the end how many seconds it took.
+    """Show that ``what`` is being done, and at the end how many seconds it took.
 
-    A step that raises says so and lets the exception pass.
+    If the block raises, show that it failed, and let the exception pass.
     """
     started = time.monotonic()
     console = Console(stderr=True, highlight=False)
@@ -36,5 +36,5 @@ def step(what: str) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """One line to stderr, at once; for what prints while it runs, where a spinner will not do."""
+    """Print one line to stderr, instead of a spinner, for a step that prints while it runs."""
     print(text, file=sys.stderr, flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tracer record: the messages of a command or of a process, into a directory."""
+"""``tracer record``: record the messages of a command or of a process into a directory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Size(click.ParamType[int]):
     "--ready-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Created when everything is attached.",
+    help="A file to create when everything is attached, for scripts that wait.",
 )
 @click.option(
     "--ring-size",
@@ -70,7 +70,7 @@ class Size(click.ParamType[int]):
     default="16M",
     show_default=True,
     metavar="BYTES",
-    help="Room for records that wait to be drained; a power of two.",
+    help="Size of the buffer between probes and recorder; a power of two.",
 )
 @click.option(
     "--attach",
@@ -102,12 +102,12 @@ def command(
 ) -> None:
     """Record the messages of COMMAND, or of process PID, into DIR.
 
-    COMMAND's children are followed. Needs root; 'tracer doctor' tells what else.
-    Ctrl-C ends a recording cleanly.
+    The processes that COMMAND starts are recorded too. Needs root; 'tracer doctor' tells
+    what else. Ctrl-C ends a recording cleanly.
 
     Exit status: COMMAND's own (128+n for a signal) unless recording fails; 1 when
-    COMMAND succeeded but the recording does not balance; 2 when nothing can be
-    recorded.
+    COMMAND succeeded but the recording is not trusted, because a line of its ledger
+    does not balance; 2 when nothing can be recorded.
 
     \b
     Example:
@@ -135,7 +135,10 @@ def command(
 
 
 def _warn_if_lost(path: Path) -> None:
-    """A warning, not a refusal: the same guest may read the recording before it ends."""
+    """Warn if the recording will be lost with the lab's guest.
+
+    It is not refused, because a program in the same guest may read it before that ends.
+    """
     shared = shared_directory()
     if shared and not path.resolve().is_relative_to(shared):
         note(f"warning: {path} is lost when the lab's guest ends; it keeps what is below {shared}")
@@ -144,9 +147,10 @@ def _warn_if_lost(path: Path) -> None:
 def _in_two_steps(
     path: Path, ready_file: Path | None, record: Callable[[Callable[[], None]], int]
 ) -> int:
-    """Call ``record`` with what to do when the probes stand, and tell both steps.
+    """Call ``record`` and show its two steps: attaching the probes, and recording.
 
-    The second in plain lines: the command prints meanwhile.
+    ``record`` is given the function that it must call between the two. The second step is shown
+    in plain lines, because the recorded command prints meanwhile.
     """
     started: float | None = None
     outcome = "failed"
@@ -171,7 +175,7 @@ def _in_two_steps(
 
 
 def _verdict(path: Path) -> int:
-    """1, and a line for each loss, when the recording does not balance."""
+    """0 if the recording is trusted; else 1, and a line for each reason is printed."""
     from tracer.run import load
     from tracer.units import count_text
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``tracer report``: print what a recording says."""
+"""``tracer report``: print the report of a recording."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PLAIN_WIDTH = 100
 @click.command(name="report")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--full", is_flag=True, help="Print every table instead of the summary.")
-@click.option("--ledger", is_flag=True, help="Print the ledger: each two counts that must agree.")
-@click.option("--plan", is_flag=True, help="Print which probe sat where, and why.")
+@click.option("--ledger", is_flag=True, help="Print the ledger: pairs of counts that must agree.")
+@click.option("--plan", is_flag=True, help="Print where each point was observed, and why there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @click.option(
     "--html",
@@ -38,15 +38,15 @@ def command(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Print what a recording says: a summary of one screen, or the whole.
+    """Print the report of a recording: a summary of one screen, or the whole.
 
-    The summary tells what was recorded, whether it can be trusted, the latencies of each
-    type of exchange with the share of each stage, and the slowest three. The whole, as
-    text with --full, as JSON or as a page with figures, has every table. Times are in
-    nanoseconds where no unit is told.
+    The summary shows what was recorded, whether it is trusted, the latencies of each
+    type of exchange with the share of each stage, and the slowest three. The whole report
+    has every table: as text with --full, as JSON, or as a page with figures. Times
+    without a unit are in nanoseconds.
 
-    Needs neither root nor Linux. Exit status 1 when the recording cannot be
-    trusted, because a line of its ledger does not balance.
+    Needs neither root nor Linux. Exit status 1 when the recording is not trusted,
+    because a line of its ledger does not balance.
 
     \b
     Example:

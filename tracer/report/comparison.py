@@ -104,7 +104,7 @@ def settles(comparison: Comparison) -> str:
 
 
 def tails_moved(comparison: Comparison) -> list[str]:
-    """Stages whose median did not move but whose tail did: how many are slow, a line each."""
+    """A line for each stage whose median did not move but whose tail did: how many are slow."""
     lines = comparison.lines
     moved = lines[lines["verdict"].isin([SLOWER, FASTER])]
     stage = ["channel", "name", "stage"]
@@ -138,9 +138,9 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 
 
 def numbers(line: Any) -> tuple[str, str, str, str, str]:
-    """Base, new, change, its share and its interval of a line of ``Comparison.lines``; ns.
+    """The texts of a line of ``Comparison.lines``: base, new, change (ns), its share, interval.
 
-    Instead of the interval how many are slow, where that was counted.
+    If slow exchanges were counted, their counts stand in place of the interval.
     """
     return (
         f"{line.base_ns:,.0f}",
@@ -152,7 +152,7 @@ def numbers(line: Any) -> tuple[str, str, str, str, str]:
 
 
 def _slow(line: Any) -> str:
-    """How many of base and of new are slow, and from what on; "" where that was not counted."""
+    """How many exchanges of base and new are slow, and the limit; "" if they were not counted."""
     if pd.isna(line.slow_from_ns):
         return ""
     of = "" if line.base_count == line.new_count else f" of {line.base_count:,}"
