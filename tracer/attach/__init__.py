@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From what this kernel offers to probes that are attached."""
+"""What this kernel offers for tracing, the attach plan made from that, and the attached probes."""

@@ -21,7 +21,8 @@ VMLINUX = Path("/sys/kernel/btf/vmlinux")
 _MAGIC = 0xEB9F
 _INT, _ARRAY, _STRUCT, _UNION, _ENUM = 1, 3, 4, 5, 6
 _FUNC, _FUNC_PROTO, _VAR, _DATASEC, _DECL_TAG, _ENUM64 = 12, 13, 14, 15, 17, 19
-# Bytes that follow the 12-byte type header: fixed, and per element (``vlen``).
+# How many bytes follow the 12-byte header of a type, by its kind: a fixed number, and a number
+# for each of its elements (the header's ``vlen`` says how many it has).
 _FIXED = {_INT: 4, _ARRAY: 12, _VAR: 4, _DECL_TAG: 4}
 _PER_ELEMENT = {_STRUCT: 12, _UNION: 12, _ENUM: 8, _FUNC_PROTO: 8, _DATASEC: 12, _ENUM64: 12}
 
@@ -29,7 +30,7 @@ _PER_ELEMENT = {_STRUCT: 12, _UNION: 12, _ENUM: 8, _FUNC_PROTO: 8, _DATASEC: 12,
 class Btf:
     """The types of one kernel image.
 
-    Raises :class:`TracerError` when the bytes are no BTF of this machine's byte order.
+    Raises :class:`TracerError` when the bytes are no BTF, or BTF of the other byte order.
     """
 
     def __init__(self, data: bytes) -> None:

@@ -92,8 +92,8 @@ class Plan:
 def make_plan(offer: Offer, attach: str = "auto", copy: str = "auto") -> Plan:
     """Choose a site for every point.
 
-    ``attach`` is ``auto``, ``fentry`` or ``kprobe``; ``copy`` names the site for
-    the copy of a socket option: ``auto``, ``module_tracepoint``, ``relay``,
+    ``attach`` says how functions are probed: ``auto``, ``fentry`` or ``kprobe``. ``copy`` is the
+    site for the copy of a socket option's value: ``auto``, ``module_tracepoint``, ``relay``,
     ``breakpoint`` or ``absent``. Raises :class:`TracerError` when a needed
     function cannot be probed or a site that was asked for is not offered.
     """

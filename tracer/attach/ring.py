@@ -52,8 +52,8 @@ def _describe(length: int) -> str:
 class Ring:
     """Reader of one ``BPF_MAP_TYPE_RINGBUF`` whose records are all ``EVENT_DTYPE``.
 
-    ``fd`` is the map's file descriptor, ``size`` its data size in bytes. ``odd``
-    counts the records of another length, which are left out.
+    ``fd`` is the map's file descriptor, ``size`` the size of its data in bytes. Records of
+    another length are left out and counted in ``odd``.
     """
 
     def __init__(self, fd: int, size: int) -> None:
@@ -70,7 +70,7 @@ class Ring:
 
     @property
     def pending(self) -> int:
-        """Bytes between the consumer and the producer, reservations included."""
+        """Bytes that were reserved for records and not yet read; some may still be written."""
         return int(self._producer[0] - self._consumer[0])
 
     def read(self) -> npt.NDArray[np.void]:

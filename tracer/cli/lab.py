@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tracer lab: run a command as root in a virtual machine."""
+"""``tracer lab``: run a command as root in a virtual machine."""
 
 from __future__ import annotations
 

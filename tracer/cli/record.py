@@ -116,7 +116,7 @@ def command(
     """
     if bool(argv) == (pid is not None):
         raise click.UsageError("give either a command after -- or a process with -p")
-    # Before the import of BCC, which may be what is missing.
+    # Check before importing BCC, because BCC may be what is missing.
     doctor.require()
     from tracer.recorder.record import record_command, record_process
     from tracer.recorder.session import Options

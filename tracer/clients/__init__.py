@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user side: clients of the module's channels, and the log of what they did and when."""
+"""The user side: clients of the module's channels, and the log of their sends and receives."""

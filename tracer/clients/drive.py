@@ -77,7 +77,7 @@ def _refused(channel: str, error: OSError) -> TracerError:
 
 
 class _Team:
-    """All threads of one channel."""
+    """The threads that send one channel's requests, each with its worker."""
 
     def __init__(self, channel: str, workload: Workload) -> None:
         self._channel = channel
@@ -141,7 +141,7 @@ class _Team:
         )
 
     def _waits(self, kind: str, tallies: list[Tally]) -> tuple[Wait, ...]:
-        """What the module waited for the requests that were answered by a reply."""
+        """Statistics of the module's delays, over the requests that were answered by a reply."""
         if kind == "netlink" and self._load.op == "sink":
             return ()
         found = []

@@ -123,7 +123,10 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
     def _send(
         self, begin: int, length: int, messages: Iterable[tuple[int, int, int, int, int]]
     ) -> None:
-        """Send the out buffer; log (token, intended, seq, size, type) for each message in it."""
+        """Send the first ``length`` bytes of the out buffer, and log each message in it.
+
+        ``messages`` holds (token, intended time, seq, size, type) of each.
+        """
         failure = None
         try:
             self._raw.send(memoryview(self._out)[:length])
@@ -141,7 +144,7 @@ class DirectSocket(NetlinkSocket):  # type: ignore[misc]
             raise failure
 
     def _receive(self, token: int = 0) -> Reply:
-        """Receive one message; ``token`` is logged for messages that carry none."""
+        """Receive one message; ``token`` is logged if the message itself has none."""
         begin = _now()
         try:
             size = self._raw.recv_into(self._in, 0, socket.MSG_TRUNC)

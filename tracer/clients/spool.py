@@ -87,7 +87,7 @@ def remove(path: Path) -> None:
 
 
 def _claimed() -> tuple[Path, int]:
-    """A new directory and the descriptor that holds its lock."""
+    """Make and lock a new directory; returns it and the descriptor that holds the lock."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_base()))
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

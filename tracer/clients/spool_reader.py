@@ -206,7 +206,7 @@ def _in_order(name: str) -> tuple[int, ...]:
 
 
 def _complete_from(fd: int, offset: int) -> Iterator[np.ndarray[Any, Any]]:
-    """The whole entries of a log from ``offset`` (bytes) up to the first unwritten one."""
+    """The entries of a log from ``offset`` (bytes) up to the first that is not fully written."""
     # Most files have nothing new, so the first look is at one entry and needs no large buffer.
     count = 1
     while offset < BLOCK_BYTES:
@@ -221,7 +221,7 @@ def _complete_from(fd: int, offset: int) -> Iterator[np.ndarray[Any, Any]]:
 
 
 def _complete(data: bytes) -> np.ndarray[Any, Any]:
-    """The whole entries at the beginning of ``data``, up to the first unwritten one."""
+    """The entries at the beginning of ``data``, up to the first that is not fully written."""
     entries = np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
     written = (entries["sealed"] == 1) & (entries["end_ns"] != 0)
     return entries if written.all() else entries[: int(np.argmin(written))]

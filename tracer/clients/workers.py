@@ -48,7 +48,7 @@ class Tally:
             told[self.done - 1] = getattr(waited, f"{stage}_ns")
 
     def failed(self, error: OSError) -> None:
-        """Count an error; raise one that every further request would meet."""
+        """Count an error; raise it if every further request would fail with it too."""
         if error.errno in HOPELESS:
             raise error
         self.errors += 1
@@ -78,7 +78,7 @@ class _Pacer:
 
 
 class Worker(ABC):
-    """One thread's share of one channel."""
+    """Sends one thread's requests on one channel."""
 
     kinds: tuple[str, ...]
 

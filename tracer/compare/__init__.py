@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether one side of runs is slower than another, stage by stage, and how sure that is.
+"""Compares two sides of runs: whether one is slower, in which stages, and how sure that is.
 
     from tracer.compare import Options, compare
 

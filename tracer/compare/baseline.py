@@ -46,8 +46,8 @@ def make(
 ) -> Baseline:
     """A baseline of these runs, cut down to ``types`` (channels or names; all when empty).
 
-    Raises :class:`TracerError` when the runs were not made under the same conditions: one
-    baseline has one machine, kernel, plan and clock.
+    Raises :class:`TracerError` when the runs were not recorded under the same conditions: a
+    baseline has one plan, kernel and clock.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -154,7 +154,7 @@ def _run_value(run: Digest) -> dict[str, Any]:
 
 
 def _render(value: Any, depth: int) -> str:
-    """JSON, indented, but a list of plain values stays on one line."""
+    """``value`` as indented JSON, in which a list of plain values stays on one line."""
     inside, end = "\n" + " " * (depth + 1), "\n" + " " * depth
     if isinstance(value, dict) and value:
         told = [f"{json.dumps(name)}: {_render(one, depth + 1)}" for name, one in value.items()]

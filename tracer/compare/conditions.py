@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The conditions that runs must share to be compared, by name."""
+"""The names of the conditions that runs must meet to be compared."""
 
 SHARED = ("plan", "kernel", "clock")
 """Conditions that must be the same in all runs: the keys of ``Digest.conditions``."""

@@ -29,7 +29,8 @@ MEDIAN = "p50"
 MINIMUM = {"p50": 10, "p90": 30, "p99": 300}
 """How many exchanges a run needs for a quantile: so many that three are beyond it, at least 10."""
 Tails = dict[tuple[str, str, str], survival.Table]
-#: Two-sided 99.9 % of the normal distribution: the confidence of the interval within a run.
+#: The interval of a quantile within a run reaches so many standard deviations to both sides: 99.9 %
+#: of the normal distribution.
 _WITHIN = 3.29
 
 

@@ -23,8 +23,8 @@ Rows = npt.NDArray[np.intp]
 #: The share of the runs that is left out at either end. So of five runs, one that was disturbed
 #: does not count.
 TRIM = 0.2
-#: Share of the margin added to every standard error, so that a line without any spread
-#: has a finite statistic (the "fudge factor" of Tusher, Tibshirani & Chu 2001).
+#: This share of the margin is added to every standard error, so that the statistic of a line
+#: without any spread is finite (the "fudge factor" of Tusher, Tibshirani & Chu 2001).
 _FLOOR = 0.1
 #: Values are clipped if they are further from the median of all runs than so many times the
 #: median absolute deviation.
@@ -120,7 +120,8 @@ def permutation_test(
         statistic[:, part] = np.where(np.abs(change) >= margin[part], t, 0)
     observed = statistic[0]
     order = np.argsort(-observed, kind="stable")
-    # Column k: the largest chance statistic among the lines that are not more extreme than k.
+    # Row r, column k: the largest statistic of division r among the k-th line (in the order of the
+    # observed statistics, largest first) and all lines after it.
     chance = np.maximum.accumulate(statistic[:, order[::-1]], axis=1)[:, ::-1]
     share = (chance >= observed[order] * (1 - 1e-9)).mean(axis=0)
     p = np.empty(lines)

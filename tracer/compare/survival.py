@@ -24,7 +24,7 @@ _STEP = 1.2
 
 
 def table(values: npt.NDArray[np.int64]) -> Table:
-    """The table of these values (ns, in any order); empty without any."""
+    """The table of these values (ns, in any order); empty if there are no values."""
     found, counts = np.unique(values, return_counts=True)
     least = np.cumsum(counts[::-1])
     kept: list[tuple[int, int]] = []
@@ -47,7 +47,7 @@ def middle(of: Table) -> int:
 
 
 def require_sound(of: Table) -> None:
-    """Raise :class:`ValueError` unless values (ns) fall and numbers rise."""
+    """Raise :class:`ValueError` unless the table's values (ns) fall and its numbers rise."""
     for (slow, few), (fast, many) in pairwise(((2**63, 0), *of)):
         if not (slow > fast >= 0 and few < many):
             raise ValueError(f"values do not fall while their numbers rise: {[*of]}")

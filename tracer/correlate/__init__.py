@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernel events and user-side sends -> exchanges whose stages add up."""
+"""Joins kernel events and the user's log into exchanges, whose stages add up to their totals."""

@@ -63,7 +63,7 @@ def take(values: Ints, index: Ints) -> Ints:
 
 
 def among(wanted: Mask, index: Ints) -> Mask:
-    """Whether each index is one of ``wanted``; False where the index is NONE."""
+    """The values of the mask ``wanted`` at each ``index``; False where the index is NONE."""
     if wanted.size == 0:
         return np.zeros(index.size, np.bool_)
     return np.asarray((index >= 0) & wanted[index], np.bool_)

@@ -111,7 +111,7 @@ class Reads:
 
 
 def reads_of(events: Events, answers: Answers) -> Reads:
-    """Compare copies with the calls around them and with the messages queued before them."""
+    """Count the messages that were read, as each witness saw it."""
     known = np.isin(answers.consumed, answers.copy)
     call = ancestor(events, answers.consumed, events.at(*RECEIVES))
     _sockets, socket = np.unique(events.sock[answers.consumed], return_inverse=True)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Recordings in other programs' formats."""
+"""Writes recordings in the formats of other programs: Perfetto, CSV, Parquet."""

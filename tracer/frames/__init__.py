@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A recording as pandas frames, and the ledger that balances it."""
+"""A recording as pandas frames, and the ledger that says whether it can be trusted."""

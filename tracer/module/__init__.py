@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel module ``msgchan`` as a thing to build, load and unload."""
+"""Builds, loads and unloads the kernel module ``msgchan``, and reports its status."""

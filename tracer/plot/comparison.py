@@ -45,17 +45,17 @@ if TYPE_CHECKING:
 
 WIDE = 1080
 _LABELS, _BARS, _BASE, _NEW, _CHANGE, _SHARE = 92, 250, 76, 76, 80, 72
-_CURVES = 700  # where the distributions begin
+_CURVES = 700  # left edge of the distributions, in pixels
 _PANEL_HEAD, _FOOT, _GAP, _LINE = 66, 46, 14, 22
-_LEAST_HEIGHT = 150  # of a distribution, so that p90 and p99 stay apart
-_MOST_POINTS = 400  # of a curve
+_LEAST_HEIGHT = 150  # of a distribution, so that its labels p90 and p99 do not overlap
+_MOST_POINTS = 400  # of a distribution's curve
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 Key = tuple[str, str]
 
 
 class Shown(NamedTuple):
-    """A run: its side, its types, and each type's stage medians in ns."""
+    """A run in the figure: whether it is of side new, its types, and their stage medians (ns)."""
 
     new: bool
     digest: Digest

@@ -37,7 +37,7 @@ class Type(NamedTuple):
 
     @property
     def median(self) -> int:
-        """Row (of ``run.exchanges``) of the median exchange: the first whose total is p50."""
+        """The row in ``run.exchanges`` of the median exchange: the first whose total is p50."""
         return median_row(self.exchanges, self.p50)
 
 

@@ -255,7 +255,10 @@ def _changes(path: Path, made: Baseline, how: Options) -> list[dict[str, Any]]:
 
 
 def _properties(entry: dict[str, Any]) -> list[tuple[str, object]]:
-    """``latency.<baseline>.<what>``: verdict, type, stage, change_ns, change_percent, note."""
+    """The properties for JUnit: ``latency.<baseline>.<what>`` and their values.
+
+    ``<what>`` is verdict, type, stage, change_ns, change_percent or note.
+    """
     found: dict[str, object] = {"verdict": entry["verdict"]}
     if entry["verdict"] == FASTER:
         entry["note"] = "faster: update the baseline?"

@@ -47,7 +47,7 @@ class Attached:
         return self._probes
 
     def close(self) -> None:
-        """Detach."""
+        """Detach the probes, if any are attached."""
         if self._probes is not None:
             self._probes.close()
         self._probes = None

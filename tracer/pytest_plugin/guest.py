@@ -23,7 +23,7 @@ class Guest:
         self._path = Path(config.getoption(options.GUEST)) / REPORTS
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One line per report."""
+        """Write the report as one line."""
         self._tell(
             self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         )

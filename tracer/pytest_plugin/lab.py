@@ -164,7 +164,7 @@ class GuestRun:
         return self.status == _LAB_FAILED and not self._reports and not self.is_complete()
 
     def why_missing(self) -> str:
-        """Why a report is not there, in a few lines."""
+        """A few lines that say why a report is missing."""
         told = self.stderr.read_text(errors="replace").strip().splitlines()
         if self.is_complete():
             return (
@@ -239,7 +239,7 @@ def guest_command(config: pytest.Config, nodeids: Sequence[str], directory: Path
 
 
 def lab_command(config: pytest.Config, command: Sequence[str]) -> list[str]:
-    """``tracer lab`` around a command."""
+    """The command line that runs ``command`` by ``tracer lab``."""
     argv = [sys.executable, "-m", "tracer", "lab"]
     argv += [] if config.getoption("latency_lab_wall") else ["--deterministic"]
     argv += [f"--timeout={config.getoption('latency_lab_timeout'):g}", "--"]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One recording in the making: the traced program, the ring, and what goes to disk."""
+"""Makes recordings: runs the traced program, drains the ring, and writes what it held to disk."""

@@ -23,7 +23,7 @@ from tracer.run import load
 #: Seconds between two drains of the ring. On the deterministic clock, which counts the
 #: drain's instructions too, the ring is drained only when it is half full and at the end.
 DRAIN_SECONDS = 0.05
-#: How long a command that was asked to end may take.
+#: A command that was asked to end gets so many seconds before the next signal.
 END_SECONDS = 10.0
 
 

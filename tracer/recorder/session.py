@@ -46,7 +46,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """How to record. ``ring`` is the ring's size in bytes; see :func:`make_plan` for the others."""
+    """How to record.
+
+    ``ring`` is the ring's size in bytes; for ``attach`` and ``copy`` see
+    :func:`tracer.attach.plan.make_plan`.
+    """
 
     attach: str = "auto"
     copy: str = "auto"
@@ -175,7 +179,7 @@ class Session:
 
     @property
     def failed(self) -> bool:
-        """Whether the recording ended early: :meth:`finish` will raise why."""
+        """Whether a failure has ended the recording early; :meth:`finish` will raise it."""
         return self._failure is not None
 
     def drain(self) -> pa.Table:

@@ -40,7 +40,10 @@ class TooLargeError(ValueError):
 
 
 def read_meta(path: Path) -> bytes:
-    """The content of ``meta.json``; raises `TooLargeError`, or ``OSError`` for no regular file."""
+    """The content of ``meta.json``.
+
+    Raises `TooLargeError`, or ``OSError`` if it is no regular file.
+    """
     with open_regular(path) as file:
         content = file.read(META_BYTES + 1)
     if len(content) > META_BYTES:
@@ -55,7 +58,7 @@ class Budget:
         self._rows = FREE_ROWS
 
     def open(self, file: BinaryIO) -> pq.ParquetFile:
-        """Open a Parquet file whose rows fit; raises `TooLargeError` when they do not."""
+        """Open a Parquet file; raises `TooLargeError` if its rows or pages exceed the limits."""
         size = file.seek(0, 2)
         file.seek(max(0, size - 8))
         tail = file.read(8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How rows look on disk: names, columns, types and encodings."""
+"""The format of rows on disk: names of files, columns, types and encodings."""
 
 from __future__ import annotations
 

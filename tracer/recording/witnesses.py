@@ -80,7 +80,7 @@ _ENDED = {"stopping_ns": SUM, "stopped_ns": SUM, "open": [_CALL], "cut": [COUNT]
 _LOG = Each({"entries": COUNT, "time_sum": SUM})
 _REFUSED = {whose: {"count": COUNT, "first": TEXT} for whose in ("ours", "strangers")}
 
-#: What is known when a recording begins.
+#: The keys that are known when a recording begins.
 _BEGIN: dict[str, Shape] = {
     "kernel": TEXT,
     "machine": TEXT,
@@ -91,11 +91,11 @@ _BEGIN: dict[str, Shape] = {
     "traced": [COUNT],
     "segments": dict.fromkeys(("events", "sends", "tasks"), COUNT),
 }
-#: What is known when it has ended, whatever the plan.
+#: The keys that are known when it has ended, whatever its plan.
 _END: dict[str, Shape] = {
     "losses": dict.fromkeys(("recursion_misses", "kprobe_misses"), COUNT),
 }
-#: Schema 2 added these. Recordings of schema 1 are judged without: nothing declared their log.
+#: The keys that schema 2 added; they are not required of recordings of schema 1.
 _SINCE_2: dict[str, Shape] = {
     "end": _ENDED,
     "log": _LOG,
@@ -115,7 +115,7 @@ SHAPE: dict[str, Shape] = {
         "after": {**_READING, "stopping": dict.fromkeys(MODULE_CHANNELS, _SEEN)},
     },
     "end": {**_ENDED, "interrupted_ns": SUM},
-    # Of schema 1.
+    # Recordings of schema 1 have this key.
     "cut": COUNT,
     **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),
     "command": [TEXT],
@@ -124,9 +124,9 @@ SHAPE: dict[str, Shape] = {
 
 
 def check_types(meta: dict[str, Any], what: str) -> None:
-    """Raise `TracerError`, which begins with ``what``, for a value of another type than agreed.
+    """Raise `TracerError` for a value whose type is not that of ``SHAPE``.
 
-    What is missing or null is left to :func:`lacking`.
+    ``what`` is the beginning of the error. Missing keys and nulls are left to :func:`lacking`.
     """
     try:
         if _deeper_than(meta, DEPTH):
@@ -139,7 +139,7 @@ def check_types(meta: dict[str, Any], what: str) -> None:
 
 
 class _WrongTypeError(Exception):
-    """Where, and what should be there."""
+    """A value of a wrong type. The arguments are its path and what it should be."""
 
 
 def _gaps(value: Any, shape: Shape, path: str) -> Iterator[str]:
@@ -188,7 +188,7 @@ def lacking(meta: dict[str, Any]) -> list[str]:
 
 
 def watched(meta: Mapping[str, Any]) -> set[str]:
-    """The points that the plan has a site for."""
+    """The points that the plan observes: those with a site that is not ``absent``."""
     return {row["point"] for row in meta.get("plan") or [] if row["site"] != "absent"}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracer.plot.waterfall import Piece
 
 _SIZE_NAMES = {"request_bytes": "request", "reply_bytes": "reply", "copied_bytes": "copied"}
-_BAR = 1000  # units of a small waterfall's width
+_BAR = 1000  # the width of a small waterfall in its own units
 
 
 class Block(NamedTuple):

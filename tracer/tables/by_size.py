@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stages by the size of the message."""
+"""The medians of stages by the size of messages."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def by_payload(
 
 
 def _levels(run: Frames, number: int, stages: Sequence[str], quantile: float) -> pd.DataFrame:
-    """One run's own quantiles: run, channel, threads, payload_bytes, count, ns."""
+    """The quantiles of one run. Columns: run, channel, threads, payload_bytes, count, ns."""
     exchanges = run.exchanges
     settled = exchanges[exchanges["status"].isin(SETTLED)]
     parts = []
