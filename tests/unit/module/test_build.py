@@ -19,7 +19,22 @@ from tracer.resources import source_dir
 HEADERS = sorted(path.parents[1].name for path in Path("/lib/modules").glob("*/build/Makefile"))
 
 
-def test_build_has_no_warning_and_is_made_once(build_in: Path) -> None:
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sources, where nothing can be written beside them."""
+    sources = tmp_path / "sources"
+    shutil.copytree(source_dir("kmod"), sources)
+    for path in [*sources.iterdir(), sources]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr(build, "source_dir", lambda name: sources)
+    return sources
+
+
+def test_build_of_read_only_sources_has_no_warning_and_is_made_once(
+    build_in: Path, read_only: Path
+) -> None:
+    """One build for all of it: each takes many seconds."""
+    before = sorted(read_only.iterdir())
     said: list[str] = []
 
     def progress(what: str) -> object:
@@ -33,6 +48,17 @@ def test_build_has_no_warning_and_is_made_once(build_in: Path) -> None:
     assert module_info(built.read_bytes())["vermagic"].startswith(HEADERS[-1] + " ")
     assert build.build(HEADERS[-1], progress) == built
     assert said == [f"building msgchan for kernel {HEADERS[-1]}"]
+    assert sorted(read_only.iterdir()) == before
+
+
+def test_a_build_goes_where_the_environment_says(
+    build_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that lies there, built of these sources, is taken."""
+    monkeypatch.setenv("TRACER_KMOD_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(build, "_make", lambda kver, sources, to: (to / "msgchan.ko").touch())
+    assert build.build(HEADERS[-1]) == tmp_path / "build" / "msgchan.ko"
+    assert not (build_in / "tracer").exists()
 
 
 def test_build_with_more_warnings_enabled_has_none(tmp_path: Path) -> None:
@@ -41,26 +67,12 @@ def test_build_with_more_warnings_enabled_has_none(tmp_path: Path) -> None:
     assert not re.search(r"\bwarning\b", told.stdout + told.stderr, re.IGNORECASE)
 
 
-def test_build_where_the_sources_are_read_only(
-    build_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sources = tmp_path / "sources"
-    shutil.copytree(source_dir("kmod"), sources)
-    for path in [*sources.iterdir(), sources]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    before = sorted(sources.iterdir())
-    monkeypatch.setattr(build, "source_dir", lambda name: sources)
-    monkeypatch.setenv("TRACER_KMOD_BUILD", str(tmp_path / "build"))
-    assert build.build(HEADERS[-1]) == tmp_path / "build" / "msgchan.ko"
-    assert sorted(sources.iterdir()) == before
-
-
 def test_build_that_fails_tells_the_first_error(
     build_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = tmp_path / "sources"
     shutil.copytree(source_dir("kmod"), sources)
-    (sources / "trace.c").write_text("#error broken on purpose\n")
+    (sources / "main.c").write_text("#error broken on purpose\n")  # compiled first
     monkeypatch.setattr(build, "source_dir", lambda name: sources)
     with pytest.raises(TracerError, match=r"#error broken on purpose; read .*build\.log"):
         build.build(HEADERS[-1])
