@@ -7,13 +7,14 @@ every line is ``ok``. If a witness is missing, its count is NA and the line is n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import astuple
 from typing import Any
 
 import pandas as pd
 
 from tracer.correlate.exchanges import Correlation
-from tracer.frames.ledger.line import none_expected
+from tracer.frames.ledger.line import Line, none_expected
 from tracer.frames.ledger.log import entries, joins, logged, refused
 from tracer.frames.ledger.module import module_lines
 from tracer.frames.ledger.readers import reader_lines
@@ -34,24 +35,34 @@ def balance(
     damage: list[str],
 ) -> pd.DataFrame:
     """The ledger, one row per comparison; for the columns see ``Frames.ledger``."""
+    found = lines(meta, events, sends, tasks, correlation, damage)
+    table = pd.DataFrame([astuple(line) for line in found], columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(("count", "other", "difference"), "Int64"))
+
+
+def lines(
+    meta: dict[str, Any],
+    events: pd.DataFrame,
+    sends: pd.DataFrame,
+    tasks: pd.DataFrame,
+    correlation: Correlation,
+    damage: list[str],
+) -> Iterator[Line]:
+    """The lines of the ledger, in its order."""
     exchanges = correlation.exchanges
     gaps = lacking(meta)
     written = meta
     meta = whole(meta, gaps)
     slack = slack_of(meta, events, sends, correlation)
-    lines = [
-        *records(meta, events, tasks),
-        *losses(meta, gaps),
-        *entries(meta, sends),
-        *logged(sends, exchanges, correlation, slack),
-        *refused(meta),
-        *module_lines(meta, events, exchanges, slack),
-        *reader_lines(events, correlation.reads),
-        *joins(exchanges, correlation, slack),
-        *open_calls(meta),
-        *presence(written, gaps),
-        none_expected("segments lost", "disk", len(damage), "; ".join(damage)),
-        *unwatched(meta, exchanges),
-    ]
-    table = pd.DataFrame([astuple(line) for line in lines], columns=list(COLUMNS))
-    return table.astype(dict.fromkeys(("count", "other", "difference"), "Int64"))
+    yield from records(meta, events, tasks)
+    yield from losses(meta, gaps)
+    yield from entries(meta, sends)
+    yield from logged(sends, exchanges, correlation, slack)
+    yield from refused(meta)
+    yield from module_lines(meta, events, exchanges, slack)
+    yield from reader_lines(events, correlation.reads)
+    yield from joins(exchanges, correlation, slack)
+    yield from open_calls(meta)
+    yield from presence(written, gaps)
+    yield none_expected("segments lost", "disk", len(damage), "; ".join(damage))
+    yield from unwatched(meta, exchanges)
