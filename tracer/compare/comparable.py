@@ -151,12 +151,15 @@ def _workload(run: Digest, types: Sequence[str]) -> dict[Kind, int]:
     say what share of all exchanges these are. Types with too few exchanges have no line and
     are left out.
     """
-    counts = run.lines["count"].groupby(level=["channel", "name"]).max()
-    found = {}
-    for kind, settled in counts.items():
+    counts: dict[Kind, int] = {}
+    for (channel, name, *_), settled in zip(run.lines.index, run.lines["count"], strict=True):
+        kind = channel, name
         if not types or set(kind) & set(types):
-            found[kind] = round(settled / (sum(run.outcomes.get(kind, (1.0, 0.0))) or 1.0))
-    return found
+            counts[kind] = max(settled, counts.get(kind, 0))
+    return {
+        kind: round(settled / (sum(run.outcomes.get(kind, (1.0, 0.0))) or 1.0))
+        for kind, settled in counts.items()
+    }
 
 
 def _other_workload(base: Sequence[Digest], new: Sequence[Digest], types: Sequence[str]) -> str:

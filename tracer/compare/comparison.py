@@ -229,15 +229,20 @@ def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[
     """A mask of the lines of ``unexplained`` that are 0 in every run, to leave them out."""
     stage = np.asarray(index.get_level_values("stage") == "unexplained", np.bool_)
     zero = np.ones(int(stage.sum()), np.bool_)
+    asked = index[stage]
     for run in runs:
-        zero &= run.lines["value_ns"].reindex(index[stage]).to_numpy() == 0
+        zero &= run.lines["value_ns"].to_numpy()[run.lines.index.get_indexer(asked)] == 0
     stage[stage] = zero
     return stage
 
 
 def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
-    tables = [run.lines if run.lines.index.equals(index) else run.lines.loc[index] for run in runs]
-    return {name: np.stack([t[name].to_numpy(np.float64) for t in tables]) for name in VALUES}
+    tables = []
+    for run in runs:
+        values = run.lines[VALUES].to_numpy(np.float64)
+        same = run.lines.index.equals(index)
+        tables.append(values if same else values[run.lines.index.get_indexer(index)])
+    return dict(zip(VALUES, np.moveaxis(np.stack(tables), -1, 0).copy(), strict=True))
 
 
 def _judge(

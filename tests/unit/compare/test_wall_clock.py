@@ -253,15 +253,20 @@ def test_the_deterministic_clock_asks_for_no_order() -> None:
 # How often it is wrong
 
 
+@cache
+def keys_of(count: int) -> pd.MultiIndex:
+    """The keys of the lines of so many types."""
+    keys = [("netlink", f"echo {number}", "handler", "p50") for number in range(count)]
+    return pd.MultiIndex.from_tuples(keys, names=KEY)
+
+
 def echoes(levels: Floats) -> Digest:
     """A wall-clock run of many types, whose exchanges scatter by a tenth around these levels."""
-    names = [f"echo {number}" for number in range(levels.size)]
-    keys = [("netlink", name, "handler", "p50") for name in names]
     values = np.rint(np.outer(levels, [1, 0.98, 1.02, 0.9, 1.1])).astype(np.int64)
     lines = pd.DataFrame(
         np.column_stack([np.full(levels.size, 101), values]),
         columns=VALUES,
-        index=pd.MultiIndex.from_tuples(keys, names=KEY),
+        index=keys_of(levels.size),
     )
     return Digest("made", lines, {"kernel": "6.1"})
 
