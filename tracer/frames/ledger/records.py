@@ -59,7 +59,8 @@ def losses(meta: dict[str, Any], gaps: list[str]) -> Iterator[Line]:
     """Records that did not reach the recording, and calls that the probes missed."""
     accounts = meta["accounts"]
     is_unknown = any(gap.split(".")[0] == "accounts" for gap in gaps)
-    copies = [row["site"] for row in meta["plan"] if row["point"] == "copy_to_user"]
+    plan = meta.get("plan") or []
+    copies = [row["site"] for row in plan if row["point"] == "copy_to_user"]
     full = "use a larger --ring-size"
     if accounts.get("copy_to_user", {}).get("lost") and "breakpoint" in copies:
         # Its program runs as in an NMI, where __bpf_ringbuf_reserve() only tries the lock.

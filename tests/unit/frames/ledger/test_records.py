@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -72,6 +73,19 @@ def test_losses_that_the_probes_counted(copy: Copy, key: str, name: str) -> None
     row = copy.line(name)
     assert row["count"] == 3
     assert "sendto 3" in row["note"]
+
+
+@pytest.mark.parametrize("site", ["breakpoint", "relay"])
+def test_a_breakpoint_loses_copies_without_a_full_ring(copy: Copy, site: str) -> None:
+    def change(meta: dict[str, Any]) -> None:
+        meta["plan"] = [row for row in meta["plan"] if row["point"] != "copy_to_user"]
+        meta["plan"].append({"point": "copy_to_user", "site": site, "target": "", "reason": ""})
+        meta["accounts"]["copy_to_user"] = {"emitted": 0, "lost": 2, "time_sum": 0, "missed": 0}
+
+    copy.meta(change)
+    note = copy.line("ring full")["note"]
+    assert note.startswith("copy_to_user 2; use a larger --ring-size")
+    assert ("a breakpoint also loses" in note) == (site == "breakpoint")
 
 
 @pytest.mark.parametrize(
