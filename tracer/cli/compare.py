@@ -88,17 +88,10 @@ def command(
       tracer compare --base runs/a1 --base runs/a2 runs/b1 runs/b2
       tracer compare runs/base-runs runs/new-runs --stage handler --min-effect 5 --json
     """
-    if not base:
-        if len(directories) < 2:
-            raise click.UsageError("give BASE and at least one NEW, or --base DIR and NEW")
-        base, directories = directories[:1], directories[1:]
-    elif not directories:
-        raise click.UsageError("give at least one NEW after --base DIR")
+    sides = _sides(base, directories)
     from tracer.compare import Options, compare_digests
     from tracer.report.comparison import render, summary
 
-    sides = [recordings(base), recordings(directories)]
-    _require_distinct([*sides[0], *sides[1]])
     options = Options(
         min_effect=min_effect / 100,
         min_effect_ns=min_effect_ns,
@@ -115,6 +108,19 @@ def command(
     else:
         render(comparison, _console(), full)
     ctx.exit(comparison.exit_status)
+
+
+def _sides(base: tuple[Path, ...], directories: tuple[Path, ...]) -> list[list[Path]]:
+    """The recordings of both sides, each of them there and named once."""
+    if not base:
+        if len(directories) < 2:
+            raise click.UsageError("give BASE and at least one NEW, or --base DIR and NEW")
+        base, directories = directories[:1], directories[1:]
+    elif not directories:
+        raise click.UsageError("give at least one NEW after --base DIR")
+    sides = [recordings(base), recordings(directories)]
+    _require_distinct([*sides[0], *sides[1]])
+    return sides
 
 
 def _console() -> Console:

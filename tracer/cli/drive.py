@@ -104,9 +104,7 @@ def command(
     counts those that differ. The latencies are those of the calls. With --rate, one more
     column shows how much later than intended the calls began. With a delay, a second
     table shows how long the module really waited; its replies report that (setsockopt,
-    and a sink over netlink, have no reply).
-
-    Exit status 1 when a request failed or a reply was wrong.
+    and a sink over netlink, have none). Exit status 1: a request failed, a reply was wrong.
 
     \b
     Example:

@@ -129,6 +129,7 @@ class Frames:
 
         Sorted by ``start_ns``. NA means that the exchange has no such value, or that the attach
         plan cannot observe it.
+        Long because this is the one place where each column is explained.
 
         channel
             ``netlink`` (a request to the kernel), ``setsockopt``, ``getsockopt``, ``notify``

@@ -95,12 +95,7 @@ def _module_ports(
     """
     unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
     proto = int(((meta.get("module") or {}).get("parameters") or {}).get("netlink_proto") or 30)
-    here = exchanges[
-        (exchanges["channel"] == "netlink")
-        & (exchanges["proto"] == proto)
-        & (exchanges["netns"] == meta.get("netns", -1))
-        & (exchanges["status"] != "unmatched_user")
-    ]
+    here = _requests_of(exchanges, proto, meta.get("netns", -1))
     counted = seen = folded = cut = 0
     others = max(0, _delta(before["ports"], after["ports"], "0", "requests"))
     wrong = []
@@ -127,6 +122,16 @@ def _module_ports(
             slack=cut,
         )
         yield replace(line, ok=line.ok and not wrong)
+
+
+def _requests_of(exchanges: pd.DataFrame, proto: int, netns: int) -> pd.DataFrame:
+    """The requests of one protocol that the kernel side saw in one network namespace."""
+    return exchanges[
+        (exchanges["channel"] == "netlink")
+        & (exchanges["proto"] == proto)
+        & (exchanges["netns"] == netns)
+        & (exchanges["status"] != "unmatched_user")
+    ]
 
 
 def _foreign(reading: dict[str, Any], when: str) -> int:
