@@ -14,8 +14,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -34,9 +33,6 @@ COMMANDS = {
     "export": "Write a recording as a Perfetto trace, CSV or Parquet.",
     "lab": "Run a command as root in a virtual machine with the module loaded.",
 }
-#: A command that reads a recording makes hundreds of thousands of objects, most of them by
-#: imports, and nearly no garbage: Python's 700 between two collections cost a fifth of its time.
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 
@@ -69,9 +65,10 @@ class LazyGroup(click.Group):
         if not standalone_mode:
             return run()
         _write_whole()
+        # Looking for garbage among all modules at the very end is a tenth of a report's time.
+        atexit.register(gc.freeze)
         try:
-            with _rare_collections():
-                status: object = run()
+            status: object = run()
         except click.exceptions.NoArgsIsHelpError as misuse:
             misuse.show()
             sys.exit(misuse.exit_code)
@@ -107,18 +104,6 @@ class LazyGroup(click.Group):
                 ctx.exit(error.exit_status)
             _complain(f"{type(error).__name__}: {error}; see where with tracer --debug")
             ctx.exit(TracerError.exit_status)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for cyclic garbage more rarely, and at the very end not at all: the kernel frees it."""
-    before = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
-    atexit.register(gc.freeze)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _write_whole() -> None:
