@@ -15,12 +15,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from tracer.errors import TracerError
+from tracer.lab.boot import Boot
 from tracer.lab.group import Group
 
 # These get an overlay, because many programs write scratch files there.
@@ -55,6 +57,13 @@ _DETERMINISTIC_QEMU = (
 _EMULATED_QEMU = ("-cpu", "max,-avx,-avx2,-fma,-f16c")
 # After a signal, wait at most so long until the guest's last output has been passed on.
 _PATIENCE_SECONDS = 0.2
+# How often a machine is booted at most, and how often its console is looked at meanwhile.
+_BOOTS = 3
+_WATCH_SECONDS = 5.0
+
+
+class _StandsStillError(Exception):
+    """The machine does not come up: its console is silent."""
 
 
 class OutputClosedError(Exception):
@@ -106,9 +115,22 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
     the machine is left behind, however this function or this process ends. On SIGINT,
     SIGTERM or SIGHUP the machine is killed first; then KeyboardInterrupt or SystemExit is
     raised. Raises TracerError when the tools are missing, OutputClosedError when our output
-    has no reader.
+    has no reader. A boot that stands still is given up and begun anew, twice at most.
     """
     _tool("qemu-system-x86_64")
+    deadline = time.monotonic() + timeout
+    for _attempt in range(_BOOTS - 1):
+        boot = Boot(machine.console)
+        try:
+            return _run_once(machine, script, deadline, boot)
+        except _StandsStillError:
+            kept = boot.keep_console()
+            print(f"lab: the boot stood still ({kept}); booting again", file=sys.stderr)
+    return _run_once(machine, script, deadline, None)
+
+
+def _run_once(machine: Machine, script: Path, deadline: float, boot: Boot | None) -> int | None:
+    """One boot, as :func:`run` says. Raises _StandsStillError when ``boot`` sees that."""
     closed = threading.Event()
     with _held_signals() as signals:
         group = Group(
@@ -124,7 +146,7 @@ def run(machine: Machine, script: Path, timeout: float) -> int | None:
             if group.process.stdin is not None:
                 _forward_terminal(group.process.stdin)
             relays = _relays(group, closed)
-            status = _wait(group.process, timeout)
+            status = _wait(group.process, deadline, boot)
             # SIGKILL instead of SIGTERM: nothing in the guest needs to be saved, and virtme-ng
             # prints a traceback at SIGTERM.
             group.kill()
@@ -185,11 +207,14 @@ def _held_signals() -> Iterator[_Signals]:
             sys.exit(128 + signals.received[0])
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:
-    try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return None
+def _wait(process: subprocess.Popen[bytes], deadline: float, boot: Boot | None) -> int | None:
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            return process.wait(min(left, _WATCH_SECONDS))
+        except subprocess.TimeoutExpired:
+            if boot is not None and boot.stands_still():
+                raise _StandsStillError from None
+    return None
 
 
 def _relays(group: Group, closed: threading.Event) -> list[threading.Thread]:
