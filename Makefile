@@ -25,7 +25,7 @@ test-host: setup ## unit, lab, browser, notebook and docs tests
 	@scripts/prefixed host $(VENV)/pytest
 
 test-guest: setup ## the kernel tests, in the lab
-	@scripts/prefixed guest $(VENV)/tracer lab --timeout 3600 -- pytest -p no:cacheprovider tests/kernel
+	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider tests/kernel
 
 lint: setup ## ruff, mypy, import-linter and checkpatch, as CI runs them
 	$(VENV)/ruff check .
