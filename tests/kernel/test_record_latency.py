@@ -7,6 +7,8 @@ Named so because the tests that attach probes come last, see CONTRIBUTING.md.
 from __future__ import annotations
 
 import pytest
+import scipy.special
+import scipy.stats
 
 from tracer.attach.probes import Probes
 from tracer.pytest_plugin import check
@@ -14,7 +16,7 @@ from tracer.pytest_plugin.fixture import Attached
 from tracer.recorder.session import Options
 
 # pytester forgets what a session inside this one imports, and numpy cannot be loaded twice.
-assert check
+assert (check, scipy.special, scipy.stats)
 
 #: The guest's clock is a wall clock, and noisy: five runs, and a wide margin.
 TEST = """
