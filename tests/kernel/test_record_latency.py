@@ -16,7 +16,9 @@ from tracer.pytest_plugin.fixture import Attached
 from tracer.recorder.session import Options
 
 # pytester forgets what a session inside this one imports, and numpy cannot be loaded twice.
-assert (check, scipy.special, scipy.stats)
+assert check
+assert scipy.special
+assert scipy.stats
 
 #: The guest's clock is a wall clock, and noisy: five runs, and a wide margin.
 TEST = """

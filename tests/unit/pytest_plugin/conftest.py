@@ -11,7 +11,8 @@ from run_builder import record
 
 # pytester forgets what a session inside this one imports, and numpy, of which scipy imports
 # parts that nobody else does, cannot be loaded twice.
-assert (scipy.special, scipy.stats)
+assert scipy.special
+assert scipy.stats
 
 
 @pytest.fixture
