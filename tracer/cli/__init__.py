@@ -65,7 +65,8 @@ class LazyGroup(click.Group):
         if not standalone_mode:
             return run()
         _write_whole()
-        # Looking for garbage among all modules at the very end is a tenth of a report's time.
+        # At its end the interpreter collects garbage among all that was imported, which is of no
+        # use to a process that ends; frozen objects are left out.
         atexit.register(gc.freeze)
         try:
             status: object = run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Watches a machine while it boots, because an emulated one sometimes stands still for ever."""
+"""Watches a machine while it boots, because an emulated one may stop in the middle of that."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tracer.lab.console import GUEST_IS_UP
 
-#: A boot whose console has been silent for so long does not go on. A boot takes about 10 s, and
-#: its console is silent for a few seconds at most; a busy host makes that many times longer.
+#: A boot whose console has been silent for this long is given up. A boot takes about 10 s on a
+#: machine that has nothing else to do, and many times that on a busy one.
 SILENT_SECONDS = 120.0
 
 
@@ -25,8 +25,8 @@ class Boot:
     def stands_still(self) -> bool:
         """Whether the guest is not up yet, and has been silent for ``SILENT_SECONDS``.
 
-        QEMU 7.2 emulating two processors was seen to stop in the middle of the kernel's start,
-        once in some dozens of boots on a busy host, with no processor doing anything any more.
+        On a busy host one of 33 boots under QEMU 7.2, with two emulated processors, printed
+        nothing any more from the third second on, until the lab's timeout. The cause is unknown.
         """
         if self._up:
             return False

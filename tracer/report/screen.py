@@ -7,6 +7,7 @@ stages, the slowest three, and where to read on. :mod:`tracer.report.text` has t
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -188,14 +189,13 @@ def _slowest(exchanges: pd.DataFrame, console: Console) -> None:
 
 
 def _further(run: Frames, console: Console) -> None:
-    path = printable(str(run.path))
-    page = run.path / PAGE
+    path, page = (printable(shlex.quote(str(p))) for p in (run.path, run.path / PAGE))
     console.print()
     _whole(console, f"recording  {path}")
-    if page.is_file():
-        _whole(console, f"page       {printable(str(page))}")
+    if (run.path / PAGE).is_file():
+        _whole(console, f"page       {page}")
     else:
-        _whole(console, f"page       tracer report {path} --html {printable(str(page))}")
+        _whole(console, f"page       tracer report {path} --html {page}")
     _whole(console, f"more       tracer report {path} --full (or --ledger, --plan)")
 
 

@@ -129,6 +129,12 @@ def test_a_page_that_is_there_is_named(tmp_path: Path) -> None:
     assert f"page       {tmp_path / screen.PAGE}\n" in shown(run(path=tmp_path))
 
 
+def test_a_path_can_be_pasted_into_a_shell() -> None:
+    text = shown(run(path=Path("runs/my first")))
+    assert "more       tracer report 'runs/my first' --full" in text
+    assert "tracer report 'runs/my first' --html 'runs/my first/report.html'" in text
+
+
 def test_distrust_is_told_with_its_reasons() -> None:
     lines = shown(untrusted()).split("\n")
     assert "trusted: NO, 1 of 2 lines of the ledger do not balance" in lines
