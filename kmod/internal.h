@@ -76,6 +76,11 @@ struct msgchan_call {
 	u32 seq;
 	u64 token;
 	u64 handler_waited_ns;
+	u32 tellers;		/* tracepoints that want this request's times; see stats.c */
+	u64 begin_ns;		/* these four are read only for a teller */
+	u64 done_ns;
+	u64 copy_ns;
+	u64 copied_ns;
 };
 
 /* net.c */

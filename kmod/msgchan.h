@@ -110,6 +110,7 @@ struct msgchan_counters {
 	__u64 reply_bytes;
 	__u64 errors;		/* requests that failed, and replies that were not delivered */
 	__u64 waited_ns;	/* sum of all delays; not counted by port */
+	__u64 told;		/* requests told by msgchan:handled; not counted by port */
 };
 
 /*

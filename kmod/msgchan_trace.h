@@ -159,6 +159,104 @@ TRACE_EVENT(copy_end,
 );
 
 /*
+ * A request was handled, in one event: its handler began at begin_ns and was done
+ * at done_ns; a getsockopt's answer was copied out from copy_ns to copied_ns, size
+ * bytes of it (0 in the other channels and where a get failed before). Times are
+ * CLOCK_MONOTONIC in nanoseconds.
+ *
+ * handled_any fires for every request. handled fires only for requests of tasks
+ * that carry BPF task storage. A tracer marks the threads that it traces with
+ * such storage, so that the requests of all others cost no more than this test
+ * (on kernels before 5.11 tasks have no BPF storage, and it never fires).
+ */
+DECLARE_EVENT_CLASS(handled_class,
+
+	TP_PROTO(u64 token, u64 begin_ns, u64 done_ns, u64 copy_ns, u64 copied_ns,
+		 u32 channel, int error, u32 portid, u32 seq, u32 size, u32 netns),
+
+	TP_ARGS(token, begin_ns, done_ns, copy_ns, copied_ns,
+		channel, error, portid, seq, size, netns),
+
+	TP_STRUCT__entry(
+		__field(u64, token)
+		__field(u64, begin_ns)
+		__field(u64, done_ns)
+		__field(u64, copy_ns)
+		__field(u64, copied_ns)
+		__field(u32, channel)
+		__field(int, error)
+		__field(u32, portid)
+		__field(u32, seq)
+		__field(u32, size)
+		__field(u32, netns)
+	),
+
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->begin_ns = begin_ns;
+		__entry->done_ns = done_ns;
+		__entry->copy_ns = copy_ns;
+		__entry->copied_ns = copied_ns;
+		__entry->channel = channel;
+		__entry->error = error;
+		__entry->portid = portid;
+		__entry->seq = seq;
+		__entry->size = size;
+		__entry->netns = netns;
+	),
+
+	TP_printk("token=%llu begin_ns=%llu done_ns=%llu copy_ns=%llu copied_ns=%llu channel=%u error=%d portid=%u seq=%u size=%u netns=%u",
+		  __entry->token, __entry->begin_ns, __entry->done_ns,
+		  __entry->copy_ns, __entry->copied_ns, __entry->channel,
+		  __entry->error, __entry->portid, __entry->seq,
+		  __entry->size, __entry->netns)
+);
+
+DEFINE_EVENT(handled_class, handled,
+
+	TP_PROTO(u64 token, u64 begin_ns, u64 done_ns, u64 copy_ns, u64 copied_ns,
+		 u32 channel, int error, u32 portid, u32 seq, u32 size, u32 netns),
+
+	TP_ARGS(token, begin_ns, done_ns, copy_ns, copied_ns,
+		channel, error, portid, seq, size, netns)
+);
+
+DEFINE_EVENT(handled_class, handled_any,
+
+	TP_PROTO(u64 token, u64 begin_ns, u64 done_ns, u64 copy_ns, u64 copied_ns,
+		 u32 channel, int error, u32 portid, u32 seq, u32 size, u32 netns),
+
+	TP_ARGS(token, begin_ns, done_ns, copy_ns, copied_ns,
+		channel, error, portid, seq, size, netns)
+);
+
+/*
+ * A message was sent on icmp_proto: a notification, or an answer to a request.
+ * ret is as in reply_sent.
+ */
+TRACE_EVENT(icmp_sent,
+
+	TP_PROTO(u32 portid, int ret, u32 netns),
+
+	TP_ARGS(portid, ret, netns),
+
+	TP_STRUCT__entry(
+		__field(u32, portid)
+		__field(int, ret)
+		__field(u32, netns)
+	),
+
+	TP_fast_assign(
+		__entry->portid = portid;
+		__entry->ret = ret;
+		__entry->netns = netns;
+	),
+
+	TP_printk("portid=%u ret=%d netns=%u",
+		  __entry->portid, __entry->ret, __entry->netns)
+);
+
+/*
  * A finished _copy_to_user() of a process that the parameter relay_tgid selects;
  * see copy_relay.c. Times are CLOCK_MONOTONIC in nanoseconds.
  */

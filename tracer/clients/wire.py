@@ -48,8 +48,9 @@ COUNTERS_FIELDS = (
     ("reply_bytes", "Q"),
     ("errors", "Q"),
     ("waited_ns", "Q"),
+    ("told", "Q"),
 )
-PORT_FIELDS = (("portid", "I"), ("is_closed", "I"), ("serial", "Q"), ("counters", "56s"))
+PORT_FIELDS = (("portid", "I"), ("is_closed", "I"), ("serial", "Q"), ("counters", "64s"))
 ICMP_FIELDS = (("src", "4s"), ("dest", "4s"))
 
 
