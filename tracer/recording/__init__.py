@@ -3,10 +3,13 @@
 
 A recording is a directory::
 
-    meta.json           what was recorded, how, and whether it ended cleanly
-    events/*.parquet    one row per kernel observation
-    sends/*.parquet     one row per entry of the user side's log
-    tasks/*.parquet     one row for each time that a thread's name was read
+    meta.json               what was recorded, how, and whether it ended cleanly
+    send_calls/*.parquet    one row per call that sent a netlink message
+    recv_calls/*.parquet    one row per call that received from a netlink socket
+    opt_calls/*.parquet     one row per system call of a netfilter socket option
+    extras/*.parquet        one row per observation that did not fit into the row of its call
+    sends/*.parquet         one row per entry of the user side's log
+    tasks/*.parquet         one row for each time that a thread's name was read
 
 While recording, rows go to numbered segments (``000000.parquet``, ...). Each is
 written under a temporary name, synced and renamed, so that a kill loses only the rows
@@ -18,17 +21,28 @@ reader ignores the segments inside the range.
 
 from __future__ import annotations
 
-from tracer.recording.format import KINDS, META_NAME, SCHEMA_VERSION, SCHEMAS, sends_table
+from tracer.recording.format import (
+    KINDS,
+    META_NAME,
+    RECORD_KINDS,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    sends_table,
+)
 from tracer.recording.reader import Recording, open_recording
+from tracer.recording.sums import no_rows, row_sum
 from tracer.recording.writer import RecordingWriter
 
 __all__ = [
     "KINDS",
     "META_NAME",
+    "RECORD_KINDS",
     "SCHEMAS",
     "SCHEMA_VERSION",
     "Recording",
     "RecordingWriter",
+    "no_rows",
     "open_recording",
+    "row_sum",
     "sends_table",
 ]

@@ -30,9 +30,9 @@ FOOTER_BYTES = 16 << 20
 ROW_BYTES, FREE_BYTES = 256, 1 << 20
 """The pages of a file have at most ``FREE_BYTES + ROW_BYTES * rows`` bytes, decompressed."""
 TEXT_BYTES = 64
-"""The longest name of a point or a thread, in bytes; the kernel's thread names have 16."""
+"""The longest name of a thread, in bytes; the kernel's have 16."""
 _CONTAINERS = 10_000
-_TEXTS = ["point", "comm"]
+_TEXTS = ["comm"]
 
 
 class TooLargeError(ValueError):

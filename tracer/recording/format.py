@@ -9,34 +9,121 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
-"""Schema 2 added to ``meta.json`` the count of the user's log and the seal; 1 is still read."""
-KINDS = ("events", "sends", "tasks")
+from tracer.event import EXTRA, OPT, RECV, SEND, TASK
+
+SCHEMA_VERSION = 3
+"""Schema 3 keeps the records of system calls; 1 and 2 kept single observations, and are not read.
+"""
+KINDS = ("send_calls", "recv_calls", "opt_calls", "extras", "sends", "tasks")
+#: The kinds whose rows are records of the ring, each with their number in ``bpf/event.h``.
+RECORD_KINDS = {"send_calls": SEND, "recv_calls": RECV, "opt_calls": OPT, "extras": EXTRA,
+                "tasks": TASK}  # fmt: skip
 META_NAME = "meta.json"
 
+_THREAD = [("tid", pa.uint32()), ("tgid", pa.uint32()), ("cpu", pa.uint16())]
+
+# Columns have the names that they have in bpf/event.h, which explains them. `order` is the
+# record's running number in the ring over all kinds. A value that `bits` calls invalid is 0.
+# Instead of kernel addresses there are small ids, -1 for none: of sk_buffs in `reply_skb` and
+# `skb`, of socks in `sock`.
 SCHEMAS: dict[str, pa.Schema] = {
-    "events": pa.schema(
+    "send_calls": pa.schema(
         [
-            ("start_ns", pa.int64()),
-            ("end_ns", pa.int64()),
-            ("kind", pa.uint8()),
-            ("point", pa.dictionary(pa.int8(), pa.string())),
-            ("depth", pa.uint8()),
-            ("cpu", pa.uint16()),
-            ("tid", pa.uint32()),
-            ("tgid", pa.uint32()),
-            ("netns", pa.uint32()),
-            ("sock", pa.int32()),
-            ("skb", pa.int32()),
+            ("order", pa.int64()),
+            ("enter_ns", pa.int64()),
+            ("unicast_ns", pa.int64()),
+            ("begin_ns", pa.int64()),
+            ("done_ns", pa.int64()),
+            ("queued_ns", pa.int64()),
+            ("exit_ns", pa.int64()),
+            ("reply_skb", pa.int32()),
             ("token", pa.uint64()),
-            ("proto", pa.uint8()),
-            ("direction", pa.uint8()),
             ("portid", pa.uint32()),
             ("seq", pa.uint32()),
-            ("type", pa.uint16()),
-            ("flags", pa.uint16()),
+            ("netns", pa.uint32()),
             ("size", pa.uint32()),
             ("ret", pa.int32()),
+            ("error", pa.int32()),
+            ("buffer", pa.uint32()),
+            ("dst", pa.uint32()),
+            ("reply_size", pa.uint32()),
+            ("reply_error", pa.int32()),
+            ("type", pa.uint16()),
+            ("flags", pa.uint16()),
+            ("reply_type", pa.uint16()),
+            ("reply_flags", pa.uint16()),
+            *_THREAD,
+            ("proto", pa.uint8()),
+            ("channel", pa.uint8()),
+            ("bits", pa.uint16()),
+        ]
+    ),
+    "recv_calls": pa.schema(
+        [
+            ("order", pa.int64()),
+            ("enter_ns", pa.int64()),
+            ("copy_ns", pa.int64()),
+            ("copied_ns", pa.int64()),
+            ("exit_ns", pa.int64()),
+            ("skb", pa.int32()),
+            ("portid", pa.uint32()),
+            ("netns", pa.uint32()),
+            ("size", pa.uint32()),
+            ("ret", pa.int32()),
+            ("flags", pa.uint32()),
+            *_THREAD,
+            ("proto", pa.uint8()),
+            ("bits", pa.uint16()),
+        ]
+    ),
+    "opt_calls": pa.schema(
+        [
+            ("order", pa.int64()),
+            ("enter_ns", pa.int64()),
+            ("nf_ns", pa.int64()),
+            ("begin_ns", pa.int64()),
+            ("done_ns", pa.int64()),
+            ("copy_ns", pa.int64()),
+            ("copied_ns", pa.int64()),
+            ("left_ns", pa.int64()),
+            ("exit_ns", pa.int64()),
+            ("token", pa.uint64()),
+            ("sock", pa.int32()),
+            ("netns", pa.uint32()),
+            ("size", pa.uint32()),
+            ("ret", pa.int32()),
+            ("error", pa.int32()),
+            ("optname", pa.uint32()),
+            ("pf", pa.uint32()),
+            ("copied", pa.uint32()),
+            *_THREAD,
+            ("point", pa.uint8()),
+            ("channel", pa.uint8()),
+            ("bits", pa.uint16()),
+        ]
+    ),
+    "extras": pa.schema(
+        [
+            ("order", pa.int64()),
+            ("start_ns", pa.int64()),
+            ("end_ns", pa.int64()),
+            ("skb", pa.int32()),
+            ("token", pa.uint64()),
+            ("portid", pa.uint32()),
+            ("seq", pa.uint32()),
+            ("netns", pa.uint32()),
+            ("size", pa.uint32()),
+            ("ret", pa.int32()),
+            ("about_seq", pa.uint32()),
+            ("type", pa.uint16()),
+            ("flags", pa.uint16()),
+            ("about_type", pa.uint16()),
+            ("source", pa.uint16()),
+            *_THREAD,
+            ("point", pa.uint8()),
+            ("proto", pa.uint8()),
+            ("channel", pa.uint8()),
+            ("bits", pa.uint16()),
         ]
     ),
     "sends": pa.schema(
@@ -59,6 +146,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "tasks": pa.schema(
         [
+            ("order", pa.int64()),
             ("start_ns", pa.int64()),
             ("tid", pa.uint32()),
             ("tgid", pa.uint32()),
@@ -69,10 +157,13 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
-# The encoding of columns. Times, sequence numbers, sizes and port ids change by small steps from
-# row to row (delta encoding). A token is as good as random (plain). All other columns have
-# few different values (dictionary).
-DELTA = {"start_ns", "end_ns", "begin_ns", "intended_ns", "seq", "size", "portid"}
+# The encoding of columns. Times, running and sequence numbers, sizes and port ids change by small
+# steps from row to row (delta encoding). A token is as good as random (plain). All other columns
+# have few different values (dictionary).
+DELTA = {
+    *(field.name for schema in SCHEMAS.values() for field in schema if field.name.endswith("_ns")),
+    "order", "seq", "size", "portid",
+}  # fmt: skip
 PLAIN = {"token"}
 SEGMENT_NAME = re.compile(r"(\d{6,})(?:-(\d{6,}))?\.parquet")
 

@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from tracer.errors import TracerError
-from tracer.event import POINTS
+from tracer.event import POINTS_OF_KIND
 from tracer.recording.bounds import Budget, check_values, read_meta
 from tracer.recording.files import open_regular
 from tracer.recording.format import (
     KINDS,
     META_NAME,
+    RECORD_KINDS,
     SCHEMA_VERSION,
     SCHEMAS,
     SEGMENT_NAME,
@@ -32,14 +33,17 @@ from tracer.recording.witnesses import check_types
 class Recording:
     """An opened recording.
 
-    ``events``, ``sends`` and ``tasks`` have the columns of `SCHEMAS`, times in
-    nanoseconds of CLOCK_MONOTONIC. ``damage`` has one line for everything that
-    is known to be missing; it is empty for a complete recording.
+    The frames have the columns of `SCHEMAS`, times in nanoseconds of CLOCK_MONOTONIC. ``damage``
+    has one line for everything that is known to be missing; it is empty for a complete
+    recording.
     """
 
     path: Path
     meta: dict[str, Any]
-    events: pd.DataFrame
+    send_calls: pd.DataFrame
+    recv_calls: pd.DataFrame
+    opt_calls: pd.DataFrame
+    extras: pd.DataFrame
     sends: pd.DataFrame
     tasks: pd.DataFrame
     damage: list[str]
@@ -50,7 +54,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
 
     Segments that cannot be read are left out and named in ``damage``. Raises
     `TracerError` for a missing directory, one that is no recording or must not be read,
-    a newer schema, a missing or wrongly typed column, and a point not known here.
+    another schema, a missing or wrongly typed column, and a point not known here.
     """
     root = Path(path)
     meta = _read_meta(root)
@@ -65,23 +69,20 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
             if declared not in (None, table.num_rows):
                 damage.append(f"{kind}: {table.num_rows} rows found, {declared} were written")
         frames[kind] = table.to_pandas(split_blocks=True, self_destruct=True)
-    frames["events"]["point"] = _known(frames["events"]["point"], root)
-    return Recording(root, meta, frames["events"], frames["sends"], frames["tasks"], damage)
+    for kind in ("opt_calls", "extras"):
+        _require_known(frames[kind]["point"], kind, root)
+    return Recording(root, meta, damage=damage, **frames)
 
 
-def _known(points: pd.Series[Any], root: Path) -> pd.Series[Any]:
-    """The points, with categories of type ``str`` even if the recording has no event.
-
-    Raises `TracerError` for a point that this version does not know.
-    """
-    unknown = sorted(set(points.cat.categories) - set(POINTS))
+def _require_known(points: pd.Series[Any], kind: str, root: Path) -> None:
+    """Raise `TracerError` for a point that rows of this kind cannot have."""
+    unknown = sorted(set(points.unique()) - set(POINTS_OF_KIND[RECORD_KINDS[kind]]))
     if unknown:
         raise TracerError(
             f"cannot open the recording {root}",
-            f"its events name the point {unknown[0]}, which this tracer does not know",
+            f"its {kind} name the point {unknown[0]}, which this tracer does not know",
             "upgrade tracer",
         )
-    return points.cat.rename_categories(points.cat.categories.astype("str"))
 
 
 def _read_meta(root: Path) -> dict[str, Any]:
@@ -103,11 +104,12 @@ def _read_meta(root: Path) -> dict[str, Any]:
     version = meta.get("schema") if isinstance(meta, dict) else None
     if type(version) is not int or version < 1 or not isinstance(meta.get("clean"), bool):
         raise TracerError(what, f"{META_NAME} is not that of a recording", "record again")
-    if version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
+        older = version < SCHEMA_VERSION
         raise TracerError(
             what,
-            f"its schema is {version}, this tracer reads up to {SCHEMA_VERSION}",
-            "upgrade tracer",
+            f"it is of schema {version}, this version reads {SCHEMA_VERSION}",
+            "read it with tracer 0.1, or record again" if older else "upgrade tracer",
         )
     check_types(meta, what)
     return dict(meta)

@@ -28,7 +28,7 @@ ROW_GROUP_ROWS = 1 << 18
 
 @dataclass
 class _Kind:
-    """The state of the writer for one kind of rows (events, sends or tasks)."""
+    """The state of the writer for one kind of rows."""
 
     directory: Path
     buffered: list[pa.Table] = field(default_factory=list)
@@ -52,18 +52,14 @@ class RecordingWriter:
         _claim(self.path)
         self._guarded(self._begin)
 
-    def append(
-        self,
-        events: pa.Table | None = None,
-        sends: pa.Table | None = None,
-        tasks: pa.Table | None = None,
-    ) -> None:
-        """Buffer rows; when a kind has `FLUSH_ROWS` of them, all are flushed.
+    def append(self, **tables: pa.Table) -> None:
+        """Buffer rows, given by kind; when a kind has `FLUSH_ROWS` of them, all are flushed.
 
-        Raises `ValueError` for a table whose columns are not those of its kind.
+        Raises `ValueError` for a table whose columns are not those of its kind, and `KeyError`
+        for a kind that there is not.
         """
-        for kind, table in zip(KINDS, (events, sends, tasks), strict=True):
-            if table is None or table.num_rows == 0:
+        for kind, table in tables.items():
+            if table.num_rows == 0:
                 continue
             state = self._kinds[kind]
             state.buffered.append(conform(table, kind))
