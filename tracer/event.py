@@ -8,6 +8,7 @@ record (:mod:`tracer.correlate.observations`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +42,13 @@ POINTS_OF_KIND = {SEND: (1,), RECV: (2,), OPT: (3, 4), EXTRA: (5, 6, 7, 8, 9, 10
 
 #: The bits of ``struct tracer_send``.
 S_BEGUN, S_DONE, S_QUEUED, S_MODULE = 0x001, 0x002, 0x004, 0x008
-S_TRIED, S_DUMP, S_LAST = 0x010, 0x020, 0x040
+S_TRIED, S_DUMP, S_LAST, S_HEADLESS, S_SEVERAL = 0x010, 0x020, 0x040, 0x080, 0x100
 #: The bits of ``struct tracer_recv``.
 R_COPY, R_COPIED, R_DUMPED = 0x001, 0x002, 0x004
 #: The bits of ``struct tracer_opt``.
 O_BEGUN, O_DONE, O_COPY, O_COPIED, O_MODULE, O_LEFT = 0x001, 0x002, 0x004, 0x008, 0x010, 0x020
 #: The bits of ``struct tracer_extra``.
-X_SENDING, X_RECEIVING, X_LAST, X_BYSTANDER = 0x001, 0x002, 0x004, 0x008
+X_SENDING, X_RECEIVING, X_LAST, X_BYSTANDER, X_HEADLESS = 0x001, 0x002, 0x004, 0x008, 0x010
 #: ``enum tracer_source``: who queued the message of a ``queued`` record.
 BY_OTHER, BY_UNICAST, BY_BROADCAST, BY_DUMP = 0, 1, 2, 3
 
@@ -204,8 +205,11 @@ def checksums(records: npt.NDArray[Any]) -> Words:
     return sums
 
 
-def chained(columns: list[Words]) -> Words:
-    """The hash of each row of the columns; one word of a row after the other goes into it."""
+def chained(columns: Sequence[npt.NDArray[Any]]) -> Words:
+    """The hash of each row of the columns, which are unsigned; a row's values go into it in turn.
+
+    A value that is narrower than 64 bits counts as a word of its own.
+    """
     total = np.full(columns[0].size, SUM_SEED, np.uint64)
     factor = np.uint64(SUM_FACTOR)
     for column in columns:

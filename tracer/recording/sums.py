@@ -14,12 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracer.event import Words, chained
+from tracer.event import SUM_FACTOR, SUM_SEED, chained
 from tracer.recording.format import RECORD_KINDS, SCHEMAS
-
-TEXT_BYTES = 64
-"""How many bytes of a text go into the checksum; a thread's name has fewer."""
-
 
 def row_sum(kind: str, rows: Mapping[str, Any]) -> dict[str, int]:
     """The ``count`` of rows of a kind and their ``checksum``, the sum of their hashes mod 2**64.
@@ -27,10 +23,8 @@ def row_sum(kind: str, rows: Mapping[str, Any]) -> dict[str, int]:
     ``rows`` is a frame of the recording, or its columns by name. The order of the rows does not
     matter.
     """
-    columns = [np.asarray(rows[name]) for name in SCHEMAS[kind].names]
-    count = int(columns[0].size)
-    total = chained([word for column in columns for word in _words(column)]) if count else 0
-    return {"count": count, "checksum": int(np.sum(total, dtype=np.uint64))}
+    columns = [_words(np.asarray(rows[name])) for name in SCHEMAS[kind].names]
+    return {"count": int(columns[0].size), "checksum": int(chained(columns).sum(dtype=np.uint64))}
 
 
 def no_rows() -> dict[str, dict[str, int]]:
@@ -38,11 +32,19 @@ def no_rows() -> dict[str, dict[str, int]]:
     return {kind: {"count": 0, "checksum": 0} for kind in RECORD_KINDS}
 
 
-def _words(column: npt.NDArray[Any]) -> list[Words]:
-    """The column as 64-bit words: one for a number, ``TEXT_BYTES // 8`` for a text."""
-    if column.dtype.kind == "u":
-        return [column]
+def _words(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A word of at most 64 bits for each value; that of a text is its own hash."""
     if column.dtype.kind == "i":
-        return [column.astype(np.int64).view(np.uint64)]
-    texts = np.array([str(text).encode()[:TEXT_BYTES] for text in column], f"S{TEXT_BYTES}")
-    return list(texts.view("<u8").reshape(column.size, -1).T)
+        return column.astype(np.int64).view(np.uint64)
+    if column.dtype.kind == "u":
+        return column
+    known = {text: _text_word(text) for text in set(column.tolist())}
+    return np.array([known[text] for text in column.tolist()], np.uint64)
+
+
+def _text_word(text: str) -> int:
+    """The 64-bit FNV-1a hash of the text's bytes."""
+    total = SUM_SEED
+    for byte in text.encode():
+        total = (total ^ byte) * SUM_FACTOR % 2**64
+    return total
