@@ -28,6 +28,8 @@ from tracer.event import RECEIVES, SENDS
 #: ``enum msgchan_channel``, by value.
 MODULE_CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
 _LOGGED = (*SENDS, *RECEIVES, "setsockopt", "getsockopt")
+#: The points of open calls of the same kinds: how far they had come.
+_LOGGED_OPEN = (*_LOGGED, "netlink_unicast", "nf_setsockopt", "nf_getsockopt")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Slack:
     """How many calls each count may be short of.
 
     handlers
-        Requests inside a handler of the module when tracing stopped, by its channel.
+        Requests that may have been inside a handler of the module when tracing stopped, by its
+        channel.
     requests
         Requests inside ``netlink_unicast`` when tracing stopped, by protocol and port id.
     unlogged, unseen
@@ -64,7 +67,7 @@ def slack_of(
     end = meta.get("end")
     if not end:
         return Slack()
-    slack = Slack(*_open(end["open"]))
+    slack = Slack(*_open(end["open"], protocols(meta)))
     if not end["cut"]:
         return slack
     calls = _last_calls(end, events, sends)
@@ -87,15 +90,31 @@ def slack_of(
     )
 
 
-def _open(calls: list[dict[str, Any]]) -> tuple[Counter[str], Counter[tuple[int, int]]]:
-    """``handlers`` and ``requests`` of :class:`Slack`, from the open calls."""
+def protocols(meta: dict[str, Any]) -> dict[str, int]:
+    """The netlink protocols of the module's channels ``netlink`` and ``icmp``, as it was loaded."""
+    parameters = (meta.get("module") or {}).get("parameters") or {}
+    return {
+        "netlink": int(parameters.get("netlink_proto") or 30),
+        "icmp": int(parameters.get("icmp_proto") or 31),
+    }
+
+
+def _open(
+    calls: list[dict[str, Any]], protocols: dict[str, int]
+) -> tuple[Counter[str], Counter[tuple[int, int]]]:
+    """``handlers`` and ``requests`` of :class:`Slack`, from the open calls.
+
+    A request that is inside netlink_unicast may also be inside the module's handler, if it is on
+    one of the module's protocols. ``proto`` of an open socket option is 1 for the module's options.
+    """
     handlers: Counter[str] = Counter()
     requests: Counter[tuple[int, int]] = Counter()
     for call in calls:
-        if call["point"] == "msgchan_handler" and call["proto"] in range(len(MODULE_CHANNELS)):
-            handlers[MODULE_CHANNELS[call["proto"]]] += 1
-        elif call["point"] == "netlink_unicast" and call["portid"]:
+        if call["point"] == "netlink_unicast" and call["portid"]:
             requests[call["proto"], call["portid"]] += 1
+            handlers.update(name for name, proto in protocols.items() if proto == call["proto"])
+        elif call["point"] in ("nf_setsockopt", "nf_getsockopt") and call["proto"] == 1:
+            handlers[call["point"].removeprefix("nf_")] += 1
     return handlers, requests
 
 
@@ -111,7 +130,7 @@ def _last_calls(end: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame) 
     inside = [
         (call["tid"], call["start_ns"], end["stopped_ns"])
         for call in end["open"]
-        if call["point"] in _LOGGED
+        if call["point"] in _LOGGED_OPEN
     ]
     opened = pd.DataFrame(inside, columns=seen.columns, dtype=np.int64)
     calls = pd.concat([seen.astype(np.int64), opened])

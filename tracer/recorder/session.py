@@ -200,13 +200,13 @@ class Session:
         return SCHEMAS["tasks"].empty_table()
 
     def _move(self) -> pa.Table:
-        events, tasks = self._decode(self._probes.ring.read())
-        self._writer.append(events=events, tasks=tasks)
+        tables = self._decode(self._probes.ring.read())
+        self._writer.append(**tables)
         self._keep(self._sends.read())
         if time.monotonic() - self._flushed >= SEGMENT_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()
-        return tasks
+        return tables["tasks"]
 
     def _keep(self, sends: np.ndarray[Any, Any]) -> None:
         # A program that goes on after the recording may log more; leave that out.
@@ -237,6 +237,8 @@ class Session:
                 name: asdict(account.since(self._accounts[name]))
                 for name, account in accounts.items()
             },
+            "decoded": self._decode.decoded,
+            "rows": self._decode.rows,
             "losses": {name: value - self._losses[name] for name, value in losses.items()},
             "stats": _changed(self._before, after),
             "log": self._log.as_dict(),

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracer.errors import TracerError
-from tracer.event import POINTS
+from tracer.event import POINTS, RECORD_POINTS
+from tracer.recording.format import KINDS, RECORD_KINDS
 
 DESCRIPTIVE = ("host", "boot_id", "tracer", "started", "command", "ring_bytes")
 """Keys of ``meta.json`` that may be missing or changed: nothing is judged by them."""
@@ -61,17 +62,17 @@ PARAMETER = Leaf(
     lambda value: isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9,
 )
 
-_COUNTERS = dict.fromkeys(
-    ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), COUNT
-)
+_PORT = dict.fromkeys(("requests", "replies", "request_bytes", "reply_bytes", "errors"), COUNT)
+_COUNTERS = {**_PORT, "copies": COUNT, "told": COUNT}
 _SEEN = dict.fromkeys(("foreign", "replies", "foreign_replies"), COUNT)
 _READING = {
     "early": dict.fromkeys(MODULE_CHANNELS, _SEEN),
     "counters": dict.fromkeys(MODULE_CHANNELS, _COUNTERS),
-    "ports": Each(_COUNTERS),
+    "ports": Each(_PORT),
     "late": dict.fromkeys(MODULE_CHANNELS, _SEEN),
 }
-_ACCOUNT = {"emitted": COUNT, "lost": COUNT, "time_sum": SUM, "missed": COUNT}
+_ACCOUNT = {"emitted": COUNT, "lost": COUNT, "checksum": SUM, "missed": COUNT}
+_SUMMED = {"count": COUNT, "checksum": SUM}
 _MODULE = {"parameters": dict.fromkeys(("netlink_proto", "icmp_proto", "sockopt_base"), PARAMETER)}
 _CALL = {
     "point": TEXT, "tid": COUNT, "tgid": COUNT, "start_ns": SUM, "proto": COUNT, "portid": COUNT,
@@ -89,14 +90,14 @@ _BEGIN: dict[str, Shape] = {
     "clock": {"name": TEXT, "source": TEXT, "deterministic": FLAG},
     "plan": [dict.fromkeys(("point", "site", "target", "reason"), TEXT)],
     "traced": [COUNT],
-    "segments": dict.fromkeys(("events", "sends", "tasks"), COUNT),
+    "segments": dict.fromkeys(KINDS, COUNT),
 }
 #: The keys that are known when it has ended, whatever its plan.
 _END: dict[str, Shape] = {
+    "accounts": dict.fromkeys(RECORD_POINTS, _ACCOUNT),
+    "decoded": dict.fromkeys(RECORD_POINTS, _SUMMED),
+    "rows": dict.fromkeys(RECORD_KINDS, _SUMMED),
     "losses": dict.fromkeys(("recursion_misses", "kprobe_misses"), COUNT),
-}
-#: The keys that schema 2 added; they are not required of recordings of schema 1.
-_SINCE_2: dict[str, Shape] = {
     "end": _ENDED,
     "log": _LOG,
     "spool": _REFUSED,
@@ -107,16 +108,13 @@ _SINCE_2: dict[str, Shape] = {
 SHAPE: dict[str, Shape] = {
     **_BEGIN,
     **_END,
-    **_SINCE_2,
-    "accounts": Each(_ACCOUNT),
+    **{"accounts": Each(_ACCOUNT), "decoded": Each(_SUMMED), "rows": Each(_SUMMED)},
     "module": {"srcversion": TEXT, "build_id": TEXT, **_MODULE},
     "stats": {
         "before": _READING,
         "after": {**_READING, "stopping": dict.fromkeys(MODULE_CHANNELS, _SEEN)},
     },
     "end": {**_ENDED, "interrupted_ns": SUM},
-    # Recordings of schema 1 have this key.
-    "cut": COUNT,
     **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),
     "command": [TEXT],
     "ring_bytes": COUNT,
@@ -177,12 +175,9 @@ def lacking(meta: dict[str, Any]) -> list[str]:
     """
     plan = meta.get("plan")
     points = {row["point"] for row in plan or []}
-    accounts = {point: _ACCOUNT for point in POINTS if point in points | {"task"}}
-    required = {**_BEGIN, **_END, "accounts": accounts}
+    required = {**_BEGIN, **_END}
     if "msgchan_handler" in watched(meta):
         required |= {"module": _MODULE, "stats": {"before": _READING, "after": _READING}}
-    if meta["schema"] >= 2:
-        required |= _SINCE_2
     unplanned = [] if plan is None else [p for p in POINTS[1:] if p not in points]
     return [*_gaps(meta, required, ""), *(f"plan of {point}" for point in unplanned)]
 
@@ -196,7 +191,7 @@ def whole(meta: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
     """``meta`` without those witnesses that have gaps, since half a witness must not be used."""
     broken = {tuple(gap.split(".")[:2]) for gap in gaps}
     kept = {key: value for key, value in meta.items() if value is not None}
-    for key in ("accounts", "losses"):
+    for key in ("accounts", "decoded", "rows", "losses"):
         parts = kept.get(key) or {}
         kept[key] = {name: part for name, part in parts.items() if (key, name) not in broken}
     for key in {path[0] for path in broken} & {"stats", "log", "spool", "not_understood", "end"}:

@@ -21,8 +21,6 @@ def entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
 
     The counts and sums of times of every single process must agree.
     """
-    if meta["schema"] < 2:
-        return
     name, witness = "entries of the log", "spool"
     read = meta.get("log")
     if read is None:
@@ -80,8 +78,7 @@ def refused(meta: dict[str, Any]) -> Iterator[Line]:
     """
     spool = meta.get("spool")
     if spool is None:
-        if meta["schema"] >= 2:
-            yield unknown(meta, "odd files in the spool", "recorder", "none expected", 0)
+        yield unknown(meta, "odd files in the spool", "recorder", "none expected", 0)
         return
     ours, strangers = spool["ours"], spool["strangers"]
     yield none_expected("odd files in the spool", "recorder", ours["count"], ours["first"])
