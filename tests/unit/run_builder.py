@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Recordings of echoes whose stages take the times that a test asks for.
 
-Events, user's log, tasks and the probes' accounts agree, so the ledger balances.
+Records, user's log and the counts of all witnesses agree, so the ledger balances.
 """
 
 from __future__ import annotations
@@ -17,7 +17,23 @@ import pyarrow as pa
 
 from tracer.compare.digest import Digest, quantile_lines, tails
 from tracer.correlate import stages
-from tracer.event import POINTS
+from tracer.event import (
+    LAYOUTS,
+    POINTS,
+    R_COPIED,
+    R_COPY,
+    RECORD_DTYPE,
+    RECORD_POINTS,
+    RECV,
+    S_BEGUN,
+    S_DONE,
+    S_MODULE,
+    S_QUEUED,
+    S_TRIED,
+    SEND,
+    TASK,
+)
+from tracer.recorder.decode import Decoder
 from tracer.recording import SCHEMAS, RecordingWriter
 from tracer.recording.witnesses import MODULE_CHANNELS, LogCount
 
@@ -47,7 +63,9 @@ META: dict[str, Any] = {
         for point in POINTS[1:]
     ],
 }
+COUNTERS = ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors", "told")
 Times = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
 
 
 def times(
@@ -77,38 +95,58 @@ def record(directory: Path, stage_times: Times, *, close: bool = True, **meta: A
 
     Without ``close`` it is left as by a recorder that was killed.
     """
+    count = len(stage_times)
+    meta = {"stats": {"before": reading(7), "after": reading(7 + count)}} | meta
+    return write(directory, *echoes(stage_times), close=close, **meta)
+
+
+def write(
+    directory: Path, records: list[Records], sends: pd.DataFrame, *, close: bool = True, **meta: Any
+) -> Path:
+    """Write a recording of records of the ring (see :func:`records_of`) and a user's log.
+
+    The witnesses that say how many there are agree with them; ``meta`` is as in :func:`record`.
+    """
     losses = {"recursion_misses": 0, "kprobe_misses": 0} | meta.pop("losses", {})
-    log = LogCount()
-    events, sends = _rows(stage_times)
-    tasks = pd.DataFrame(
-        [{"start_ns": 1, "tid": PID, "tgid": PID, "ppid": 1, "netns": NETNS, "comm": "echo"}]
-    )
-    frames = {"events": events, "sends": sends, "tasks": tasks}
+    decoder, log = Decoder(), LogCount()
+    tables = decoder(np.concatenate(records))
+    sends = _logged(sends)
     log.add(sends)
+    end = {"interrupted_ns": None, "stopping_ns": 2**62, "stopped_ns": 2**62, "open": [], "cut": []}
     witnesses = {
-        "accounts": _accounts(events, tasks),
-        "losses": losses,
-        "end": {
-            "interrupted_ns": None,
-            "stopping_ns": 2**62,
-            "stopped_ns": 2**62,
-            "open": [],
-            "cut": [],
+        "accounts": {
+            point: {"emitted": told["count"], "lost": 0, "missed": 0, "checksum": told["checksum"]}
+            for point, told in decoder.decoded.items()
         },
+        "decoded": decoder.decoded,
+        "rows": decoder.rows,
+        "losses": losses,
+        "end": end,
         "not_understood": {"count": 0, "first": ""},
-        "stats": {"before": _reading(7), "after": _reading(7 + len(stage_times))},
         "log": log.as_dict(),
         "spool": {whose: {"count": 0, "first": ""} for whose in ("ours", "strangers")},
     }
     writer = RecordingWriter(directory, META | (witnesses if close else {}) | meta)
-    writer.append(
-        **{
-            kind: pa.Table.from_pandas(_typed(kind, frame), SCHEMAS[kind], preserve_index=False)
-            for kind, frame in frames.items()
-        }
-    )
+    table = pa.Table.from_pandas(sends, SCHEMAS["sends"], preserve_index=False)
+    writer.append(**tables, sends=table)
     writer.close({}) if close else writer.flush()
     return directory
+
+
+def records_of(kind: int, point: str, **fields: Any) -> Records:
+    """Records of the ring of one kind and point, one for each of the values of ``fields``."""
+    count = max(np.size(value) for value in fields.values())
+    made = np.zeros(count, LAYOUTS[kind])
+    who = {"tid": PID, "tgid": PID, "kind": kind, "point": RECORD_POINTS.index(point)}
+    for name, value in (who | fields).items():
+        made[name] = value
+    return made.view(RECORD_DTYPE)
+
+
+def task(tid: int = PID, tgid: int = PID, comm: str = "echo") -> Records:
+    """The record of a thread's name."""
+    name = comm.encode()
+    return records_of(TASK, "task", start_ns=1, tid=tid, tgid=tgid, ppid=1, netns=NETNS, comm=name)
 
 
 def exchanges(stage_times: Times) -> pd.DataFrame:
@@ -122,82 +160,83 @@ def exchanges(stage_times: Times) -> pd.DataFrame:
     ).assign(**absent)
 
 
-def _rows(stage_times: Times) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Boundaries are the running sum of the stages; 1 ms lies between two echoes."""
+def echoes(stage_times: Times) -> tuple[list[Records], pd.DataFrame]:
+    """The records of echoes whose stages take these times, and the log of their program.
+
+    Boundaries are the running sum of the stages; 1 ms lies between two echoes.
+    """
     count = len(stage_times)
     begin = np.concatenate([[0], np.cumsum(stage_times.sum(axis=1) + 1_000_000)[:-1]]) + 1_000_000
     at = begin[:, None] + np.concatenate(
         [np.zeros((count, 1), np.int64), np.cumsum(stage_times, axis=1)], axis=1
     )
     edge = {stage: at[:, i] for i, stage in enumerate(STAGES)} | {"end": at[:, -1]}
-    seq, skb = np.arange(1, count + 1), np.arange(count) * 2
+    seq = np.arange(1, count + 1)
     returned = edge["queue"]
-    span = {"seq": seq, "portid": PORT, "proto": PROTO, "netns": NETNS, "sock": 0}
-    calls = [
-        ("sendto", edge["send_entry"], returned, 0, {}),
-        ("netlink_unicast", edge["deliver"], returned, 1,
-         span | {"direction": 1, "type": 0x10, "size": 64, "skb": skb + 1}),
-        ("msgchan_handler", edge["handler"], edge["reply"], 2,
-         {"proto": 2, "seq": seq, "portid": PORT, "token": seq, "type": 0x10}),
-        ("netlink_unicast", edge["reply"], returned, 2,
-         span | {"direction": 2, "type": 0x20, "size": 32, "skb": skb}),
-        ("__netlink_sendskb", edge["queue"], edge["queue"], 3,
-         span | {"type": 0x20, "size": 32, "skb": skb}),
-        ("recvfrom", edge["wake"], edge["decode"], 0, {}),
-        ("skb_copy_datagram_iter", edge["copy"], edge["recv_exit"], 1,
-         span | {"type": 0x20, "size": 32, "skb": skb}),
-    ]  # fmt: skip
-    events = pd.concat(
-        [
-            pd.DataFrame(
-                {"point": point, "start_ns": start, "end_ns": end, "depth": depth, "kind": 1,
-                 "tid": PID, "tgid": PID, "sock": -1, "skb": -1} | fields
-            )
-            for point, start, end, depth, fields in calls
-        ]
+    calls = records_of(
+        SEND, "send", **socket(), seq=seq, token=seq, reply_skb=address(seq),
+        enter_ns=edge["send_entry"], unicast_ns=edge["deliver"], begin_ns=edge["handler"],
+        done_ns=edge["reply"], queued_ns=edge["queue"], exit_ns=returned,
+        size=64, buffer=64, ret=64, type=0x10, reply_type=0x20, reply_size=32,
+        channel=2, bits=S_BEGUN | S_DONE | S_MODULE | S_TRIED | S_QUEUED,
     )  # fmt: skip
-    log = {"tid": PID, "tgid": PID, "portid": PORT, "proto": PROTO, "seq": seq, "size": 64}
-    sent = {"begin_ns": edge["encode"], "end_ns": returned, "kind": 0, "token": seq, "type": 0x10}
-    got = {"begin_ns": edge["wake"], "end_ns": edge["end"], "kind": 1}
-    sends = pd.concat([pd.DataFrame(log | sent), pd.DataFrame(log | got)])
-    return events, sends
+    reads = records_of(
+        RECV, "recv", **socket(), skb=address(seq), size=32, ret=32, bits=R_COPY | R_COPIED,
+        enter_ns=edge["wake"], copy_ns=edge["copy"], copied_ns=edge["recv_exit"],
+        exit_ns=edge["decode"],
+    )  # fmt: skip
+    sent = entries(
+        0, edge["encode"], returned, **user_socket(), seq=seq, token=seq, type=0x10, size=64
+    )
+    got = entries(1, edge["wake"], edge["end"], **user_socket(), seq=seq, size=32)
+    return [task(), calls, reads], pd.concat([sent, got])
 
 
-def _typed(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
-    for field in SCHEMAS[kind]:
-        values = frame[field.name] if field.name in frame else pd.Series(0, frame.index)
-        if field.name in ("point", "comm"):
-            columns[field.name] = values.to_numpy(object)
-        else:
-            columns[field.name] = values.fillna(0).to_numpy().astype(field.type.to_pandas_dtype())
+def address(number: Any) -> npt.NDArray[np.uint64]:
+    """Kernel addresses, which have bit 63 set, of sk_buffs or socks of these numbers."""
+    return np.asarray(number).astype(np.uint64) | np.uint64(1 << 63)
+
+
+def socket(portid: int = PORT, proto: int = PROTO) -> dict[str, int]:
+    """The fields of a record that name a netlink socket."""
+    return {"portid": portid, "proto": proto, "netns": NETNS}
+
+
+def user_socket(portid: int = PORT, proto: int = PROTO) -> dict[str, int]:
+    """The same in an entry of the user's log."""
+    return {"portid": portid, "proto": proto}
+
+
+def entries(kind: int, begin_ns: Any, end_ns: Any, **fields: Any) -> pd.DataFrame:
+    """Entries of the user's log, with the columns that are given."""
+    who = {"tid": PID, "tgid": PID, "kind": kind, "end_ns": end_ns}
+    return pd.DataFrame({"begin_ns": np.atleast_1d(begin_ns)} | who | fields)
+
+
+def _logged(sends: pd.DataFrame) -> pd.DataFrame:
+    """The log with all its columns and their types; what was left out is 0."""
+    columns = {}
+    for field in SCHEMAS["sends"]:
+        values = sends[field.name] if field.name in sends else pd.Series(0, sends.index)
+        columns[field.name] = values.fillna(0).to_numpy().astype(field.type.to_pandas_dtype())
     return pd.DataFrame(columns)
 
 
-def _accounts(events: pd.DataFrame, tasks: pd.DataFrame) -> dict[str, Any]:
-    """What the probes would have counted and summed."""
-    times = (events["start_ns"] + events["end_ns"]).groupby(events["point"])
-    counts, sums = times.count().to_dict(), times.sum().to_dict()
-    counts["task"], sums["task"] = len(tasks), tasks["start_ns"].sum()
-    return {
-        point: {"emitted": int(counts.get(point, 0)), "lost": 0, "missed": 0,
-                "time_sum": int(sums.get(point, 0))}
-        for point in POINTS
-    }  # fmt: skip
-
-
-def _reading(echoes: int) -> dict[str, Any]:
+def reading(echoes: int) -> dict[str, Any]:
     """What the module and the probes at its tracepoints would have counted after so many."""
-    idle = dict.fromkeys(
-        ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), 0
-    )
-    busy = idle | {"requests": echoes, "replies": echoes}
-    seen = dict.fromkeys(("foreign", "replies", "foreign_replies"), 0)
-    witnessed = dict.fromkeys(MODULE_CHANNELS, seen) | {"netlink": seen | {"replies": echoes}}
+    idle = dict.fromkeys(COUNTERS, 0)
+    busy = {
+        "requests": echoes, "replies": echoes, "told": echoes,
+        "request_bytes": 64 * echoes, "reply_bytes": 32 * echoes,
+    }  # fmt: skip
+    witnessed = {
+        name: dict.fromkeys(("foreign", "replies", "foreign_replies"), 0)
+        for name in MODULE_CHANNELS
+    }
     return {
         "early": witnessed,
-        "counters": dict.fromkeys(MODULE_CHANNELS, idle) | {"netlink": busy},
-        "ports": {str(PORT): busy},
+        "counters": {name: idle for name in MODULE_CHANNELS} | {"netlink": idle | busy},
+        "ports": {str(PORT): idle | busy},
         "late": witnessed,
     }
 
