@@ -40,7 +40,7 @@ class Run(Frames):
         return summary(self)
 
     def __repr__(self) -> str:
-        return f"<Run {self.path}: {len(self._recording.events)} events>"
+        return f"<Run {self.path}: {len(self.events)} events>"
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -13,8 +13,9 @@ import pandas as pd
 from properties import check_partition, check_sums
 
 from tracer.correlate.exchanges import correlate
+from tracer.correlate.observations import COLUMNS
 from tracer.correlate.stages import STAGES
-from tracer.event import KIND_MESSAGE, KIND_SPAN, NETLINK, TO_KERNEL, TO_USER
+from tracer.event import KIND_MESSAGE, KIND_SPAN, POINTS, TO_KERNEL, TO_USER
 from tracer.recording import SCHEMAS
 
 #: The program of every scene: process and first thread, its port id, its protocol.
@@ -22,6 +23,10 @@ PID, PORT, PROTO, NETNS = 100, 100, 30, 4026531840
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 MSG_PEEK = 2
 NLM_F_ACK, NLM_F_DUMP = 0x4, 0x300
+#: The points that have a netlink socket.
+NETLINK = {
+    *(point for point in POINTS if "netlink" in point), "skb_copy_datagram_iter", "poll",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Scene:
 
     def span(self, point: str, start: int, end: int | None = None, **fields: Any) -> None:
         """A call with nothing of interest in it, or an instant when ``end`` is left out."""
-        row: dict[str, Any] = dict.fromkeys(SCHEMAS["events"].names, 0)
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, 0)
         row |= {"start_ns": start, "end_ns": start if end is None else end, "point": point}
         row |= {"kind": KIND_SPAN, "tid": PID, "tgid": PID, "sock": -1, "skb": -1}
         if point in NETLINK:
@@ -101,9 +106,9 @@ class Scene:
             self.queue(at, seq, skb, **fields)
 
     def receive(self, start: int, copy: tuple[int, int], end: int, skb: int, **fields: Any) -> None:
-        """A recvmsg with its copy; ``flags`` are those of the call."""
+        """A receive call with its copy; ``flags`` are those of the call."""
         who = {name: fields[name] for name in ("tid", "tgid") if name in fields}
-        with self.call("recvmsg", start, end, flags=fields.pop("flags", 0), **who):
+        with self.call("netlink_recvmsg", start, end, flags=fields.pop("flags", 0), **who):
             self.span("skb_copy_datagram_iter", *copy, skb=skb, **({"size": 32} | fields))
 
     def log(self, kind: int, begin: int, end: int, **fields: Any) -> None:
@@ -122,7 +127,7 @@ class Scene:
     def frames(self) -> dict[str, pd.DataFrame]:
         """``events``, ``sends`` and ``tasks`` with the types of a recording."""
         rows = {"events": self._events, "sends": self._sends, "tasks": self._tasks}
-        return {kind: _typed(kind, rows[kind]) for kind in rows}
+        return {kind: typed(kind, rows[kind]) for kind in rows}
 
     def play(self, seed: int | None = None) -> Played:
         """Correlate the scene, its events in a random order with a ``seed``; check what must hold.
@@ -141,16 +146,21 @@ class Scene:
         return played
 
 
-def _typed(kind: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = {}
-    for field in SCHEMAS[kind]:
-        values = [row[field.name] for row in rows]
-        if field.name == "point":
-            columns[field.name] = pd.Categorical(values)
-        elif field.name == "comm":
-            columns[field.name] = pd.Series(values, dtype="str")
+def typed(kind: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A frame of these rows: ``events``, or any kind of the recording's rows."""
+    if kind == "events":
+        types = COLUMNS
+    else:
+        types = {field.name: field.type.to_pandas_dtype() for field in SCHEMAS[kind]}
+    columns: dict[str, Any] = {}
+    for name, dtype in types.items():
+        values = [row.get(name, 0) for row in rows]
+        if name == "point" and kind == "events":
+            columns[name] = pd.Categorical(values)
+        elif name == "comm":
+            columns[name] = pd.Series(values, dtype="str")
         else:
-            columns[field.name] = np.array(values, field.type.to_pandas_dtype())
+            columns[name] = np.array(values, dtype)
     return pd.DataFrame(columns)
 
 
@@ -166,7 +176,7 @@ def round_trip(scene: Scene, at: int = 0, seq: int = 1, skb: int = 1, **fields: 
     thread = {name: fields[name] for name in ("tid",) if name in fields}
     scene.log(0, at, at + 222, seq=seq, token=token, **who)
     unicast = scene.to_kernel(at + 30, at + 215, seq, **fields)
-    with scene.call("sendto", at + 10, at + 220, **thread), unicast:
+    with scene.call("netlink_sendmsg", at + 10, at + 220, **thread), unicast:
         scene.span("msgchan_handler", at + 60, at + 160, token=token, seq=seq, proto=2, **who)
         scene.reply(at + 170, at + 185, at + 200, seq, skb, type=0x20, **fields)
     scene.log(1, at + 240, at + 300, seq=seq, **who)

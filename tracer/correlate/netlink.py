@@ -46,7 +46,7 @@ class Answers:
     All columns are indices into the events (NONE: not observed): ``queued`` the
     ``__netlink_sendskb``, ``source`` the call that made it (netlink_unicast,
     netlink_broadcast or netlink_dump), ``copy`` the copy that took it from the queue,
-    ``receive`` the system call around that copy, ``poll`` the poll in which the
+    ``receive`` the receive call around that copy, ``poll`` the poll in which the
     reader waited for it. ``copied`` is the size of all its copies in bytes, peeks included.
     ``consumed`` are all copies that took a message from a queue, also of messages that
     were not seen being queued.
@@ -65,6 +65,7 @@ def answers_of(events: Events) -> Answers:
     """Every queued message and its way to the reader."""
     queued = np.flatnonzero(events.at("__netlink_sendskb"))
     makers = events.at("netlink_unicast", "netlink_broadcast", "netlink_dump")
+    makers &= events.direction != TO_KERNEL
     copies = np.flatnonzero(events.at("skb_copy_datagram_iter"))
     call = ancestor(events, copies, events.at(*RECEIVES))
     owner = latest(
@@ -96,9 +97,8 @@ def answers_of(events: Events) -> Answers:
 class Reads:
     """How many messages were read, as counted by several witnesses.
 
-    ``calls`` counts the receive calls that returned data of a netlink socket, ``filled`` those
-    of them in which a copy was seen. ``consumed`` counts the copies that took a message from
-    a queue. Of their messages, ``known`` were seen being queued, and ``early`` may have been
+    ``calls`` counts the receive calls that returned data, ``filled`` those of them in which a
+    copy was seen. ``consumed`` counts the copies that took a message from a queue. Of their messages, ``known`` were seen being queued, and ``early`` may have been
     queued before the socket was traced. ``queued`` counts all messages seen being queued.
     """
 
@@ -126,22 +126,11 @@ def reads_of(events: Events, answers: Answers) -> Reads:
 
 
 def _returned_data(events: Events) -> tuple[int, int]:
-    """Count the receive calls that returned data of a netlink socket, and those with a copy.
-
-    A receive call's record does not tell the socket's family. It was written because something
-    was observed inside. If that is a copy or a part of a dump, the socket was netlink's. If it
-    is something else, such as an interrupt that sent to a traced socket, the call may have
-    read from any socket: not counted. If nothing is inside, the copy's record is missing: counted.
-    """
+    """Count the receive calls that returned data, and those of them in which a copy was seen."""
     calls = np.flatnonzero(events.at(*RECEIVES) & (events.ret > 0))
-    copied, dumped = (
-        np.isin(calls, ancestor(events, np.flatnonzero(events.at(point)), events.at(*RECEIVES)))
-        for point in ("skb_copy_datagram_iter", "netlink_dump")
-    )
-    following = np.minimum(calls + 1, len(events) - 1)
-    empty = (following == calls) | (events.thread[following] != events.thread[calls])
-    empty |= events.start_ns[following] > events.end_ns[calls]
-    return int((copied | dumped | empty).sum()), int(copied.sum())
+    copies = np.flatnonzero(events.at("skb_copy_datagram_iter"))
+    copied = np.isin(calls, ancestor(events, copies, events.at(*RECEIVES)))
+    return calls.size, int(copied.sum())
 
 
 def _poll_before(events: Events, queued: Ints, receive: Ints) -> Ints:
@@ -181,7 +170,7 @@ class Requests:
 
     ``message`` is the event that describes the message: ``netlink_unicast`` for the first
     one in a buffer, a message record for each later one. ``unicast`` is the call that
-    delivered the buffer, ``call`` the system call around it, ``handler`` the msgchan handler,
+    delivered the buffer, ``call`` the send call around it, ``handler`` the msgchan handler,
     and ``arrival`` the event where the receiving handler begins.
     """
 

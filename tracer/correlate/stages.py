@@ -23,10 +23,10 @@ exchange add up to its total, if all were observed. An exchange goes through the
 its channel only; those marked *netlink* or *socket options* belong to these channels.
 
 encode
-    In the program, from the begin of its send (or of its socket-option call) until it enters
-    the system call. Known only if the program keeps a log.
+    From the begin of the program's send (or of its socket-option call) until it enters
+    ``netlink_sendmsg`` (or the system call). Known only if the program keeps a log.
 send_entry
-    *Netlink.* From the entry of the send call to the entry of ``netlink_unicast``.
+    *Netlink.* From the entry of ``netlink_sendmsg`` to the entry of ``netlink_unicast``.
 entry
     *Socket options.* From the entry of the system call to the begin of the handler.
 deliver
@@ -48,7 +48,7 @@ wake
 copy
     The copy to user space (not of ``setsockopt``, which copies nothing out).
 recv_exit
-    *Netlink.* From the end of the copy to the return of the receive call, or to the making of
+    *Netlink.* From the end of the copy to the return of ``netlink_recvmsg``, or to the making of
     a dump's next part in that call.
 exit
     *Socket options.* From the end of the copy or handler to the return of the system call.
@@ -56,6 +56,6 @@ send_exit
     *Netlink*, requests without a reply. From the end of the handler to the return of the send
     call.
 decode
-    In the program, from the return of the system call to the end of its receive (or of its
-    socket-option call). Known only if the program keeps a log.
+    From the return of ``netlink_recvmsg`` (or of the system call) to the end of the program's
+    receive (or of its socket-option call). Known only if the program keeps a log.
 """

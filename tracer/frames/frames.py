@@ -12,6 +12,7 @@ import pandas as pd
 
 from tracer.correlate.columns import NONE, latest, names, take
 from tracer.correlate.exchanges import Correlation, correlate
+from tracer.correlate.observations import observations
 from tracer.frames.ledger import balance
 from tracer.recording import Recording
 
@@ -83,16 +84,23 @@ class Frames:
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """One row per observation in the kernel, in the order in which they left the ring.
+        """One row per observation in the kernel.
+
+        The probes write one record for each system call; its observations follow each other here,
+        from the outside to the inside. The records are in the order in which they left the
+        ring, which is about that in which the calls ended.
 
         start_ns, end_ns
-            When the call was entered and when it returned, ns; equal for an instant.
+            When the call was entered and when it returned, ns; equal for an instant. A
+            ``netlink_unicast`` that sends a request ends here with its send call, and one that
+            sends an answer with the answer's queueing, because their own ends are not observed.
         point
             What was observed: mostly the kernel function's own name.
         kind
             1: a call or an instant; 2: a second or later message in a buffer that was sent.
         depth
-            How many observed calls enclose it.
+            How many observed calls enclose it. From 8 on it was an interrupt's doing, while
+            the thread was inside a call that has nothing to do with it.
         cpu, tid, tgid, comm, netns
             The CPU, the thread that was running, its process, its name, and the network
             namespace (inode number).
@@ -111,17 +119,22 @@ class Frames:
         size
             Bytes.
         ret
-            What the call returned; at ``__netlink_sendskb`` the error in the message, or 0.
+            What the call returned, 0 where that is not observed; at ``__netlink_sendskb`` the
+            error in the message, or 0.
         direction
             Of ``netlink_unicast``: 1 to the kernel, 2 to user space, 3 to another process.
         """
-        events = self._recording.events
-        return events.assign(comm=self._comm(events))
+        return self._observations.assign(comm=self._comm(self._observations))
+
+    @cached_property
+    def _observations(self) -> pd.DataFrame:
+        kept = self._recording
+        return observations(kept.send_calls, kept.recv_calls, kept.opt_calls, kept.extras)
 
     @cached_property
     def _correlation(self) -> Correlation:
-        recording = self._recording
-        return correlate(recording.events, recording.sends, recording.tasks, recording.meta)
+        kept = self._recording
+        return correlate(self._observations, kept.sends, kept.tasks, kept.meta)
 
     @property
     def exchanges(self) -> pd.DataFrame:
@@ -225,15 +238,7 @@ copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
             The reason for a difference, or other facts, such as traffic of processes that are
             not traced.
         """
-        recording = self._recording
-        return balance(
-            recording.meta,
-            recording.events,
-            recording.sends,
-            recording.tasks,
-            self._correlation,
-            recording.damage,
-        )
+        return balance(self._recording, self._observations, self._correlation)
 
     @property
     def trusted(self) -> bool:

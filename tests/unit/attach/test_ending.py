@@ -1,73 +1,97 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The calls that a thread's stack in the probes' map says it is inside of."""
+"""The call that a thread's slot in the probes' map says it is inside of."""
 
 from __future__ import annotations
 
 import ctypes
+import re
 
 import pytest
 
 from tracer.attach.ending import OpenCall, open_calls
-from tracer.event import CODE, TO_KERNEL, TO_USER
+from tracer.resources import source_dir
+
+OPTIONS = range(10128, 10130)
+OWNED = 0x80000000
+NONE, SEND, RECV, SET, GET, POLL = range(6)
 
 
-class Frame(ctypes.Structure):
-    """As much of ``struct frame`` as is looked at."""
+class Sending(ctypes.Structure):
+    """As much of ``struct tracer_send`` as is looked at."""
 
-    _fields_ = (
-        ("start_ns", ctypes.c_uint64),
-        ("id", ctypes.c_uint64),
-        ("point", ctypes.c_uint8),
-        ("proto", ctypes.c_uint8),
-        ("direction", ctypes.c_uint8),
-    )
+    _fields_ = (("portid", ctypes.c_uint32), ("dst", ctypes.c_uint32), ("proto", ctypes.c_uint8))
+
+
+class Option(ctypes.Structure):
+    """As much of ``struct tracer_opt``."""
+
+    _fields_ = (("optname", ctypes.c_uint32),)
 
 
 class Thread(ctypes.Structure):
-    """As much of ``struct thread``."""
+    """As much of ``struct thread``; there the last three lie in one place."""
 
     _fields_ = (
-        ("depth", ctypes.c_uint32),
-        ("tid", ctypes.c_uint32),
+        ("key", ctypes.c_uint32),
         ("tgid", ctypes.c_uint32),
-        ("frames", Frame * 8),
+        ("open", ctypes.c_uint8),
+        ("reached", ctypes.c_uint8),
+        ("words", ctypes.c_uint64 * 16),
+        ("send", Sending),
+        ("opt", Option),
     )
 
 
-def thread(depth: int, *frames: tuple[int, str, int, int]) -> Thread:
-    made = Thread(depth=depth, tid=8, tgid=7)
-    for number, (id_, point, proto, direction) in enumerate(frames):
-        made.frames[number] = Frame(11 + number, id_, CODE[point], proto, direction)
+def thread(call: int, *, reached: int = 0, dst: int = 0, optname: int = 0) -> Thread:
+    made = Thread(key=OWNED | 8, tgid=7, open=call, reached=reached)
+    made.words[0] = 11
+    made.send = Sending(258, dst, 30)
+    made.opt = Option(optname)
     return made
 
 
 def test_a_thread_outside_of_calls() -> None:
-    assert open_calls(thread(0, (5, "sendto", 0, 0))) == []
+    """What the slot holds then is of a call that returned."""
+    assert open_calls(thread(NONE, reached=1), OPTIONS) == []
 
 
-def test_a_request_in_its_handler() -> None:
-    """Below depth lie frames of calls that returned."""
-    stack = thread(
-        3,
-        (0, "sendto", 0, 0),
-        (9 << 32 | 258, "netlink_unicast", 30, TO_KERNEL),
-        (9 << 32 | 258, "msgchan_handler", 2, 0),
-        (9 << 32 | 258, "netlink_unicast", 30, TO_USER),
-    )
-    assert open_calls(stack) == [
-        OpenCall(8, 7, "sendto", 11, 0, 0),
-        OpenCall(8, 7, "netlink_unicast", 12, 30, 258),
-        OpenCall(8, 7, "msgchan_handler", 13, 2, 0),
-    ]
+@pytest.mark.parametrize(
+    ("call", "point"),
+    [
+        (SEND, "netlink_sendmsg"),
+        (RECV, "netlink_recvmsg"),
+        (SET, "setsockopt"),
+        (GET, "getsockopt"),
+        (POLL, "poll"),
+    ],
+)
+def test_a_call_that_has_just_begun(call: int, point: str) -> None:
+    """What stands in the slot beside its begin is of an earlier call."""
+    found = open_calls(thread(call, optname=10129), OPTIONS)
+    assert found == [OpenCall(8, 7, point, 11, 0, 0)]
 
 
-@pytest.mark.parametrize("point", ["netlink_unicast", "nf_getsockopt", "recvfrom"])
-def test_what_is_no_request_has_no_port(point: str) -> None:
-    """Nor does the address of a sock, which stands in the same place, leave the map."""
-    (call,) = open_calls(thread(1, (0xFFFF_8880_0000_1000, point, 30, TO_USER)))
-    assert call == OpenCall(8, 7, point, 11, 0, 0)
+def test_a_request_on_its_way() -> None:
+    found = open_calls(thread(SEND, reached=1), OPTIONS)
+    assert found == [OpenCall(8, 7, "netlink_unicast", 11, 30, 258)]
 
 
-def test_a_stack_deeper_than_its_room() -> None:
-    frames = [(1, "sendto", 0, 0)] * 8
-    assert len(open_calls(thread(11, *frames))) == 8
+def test_a_message_to_another_process_is_no_request() -> None:
+    found = open_calls(thread(SEND, reached=1, dst=9), OPTIONS)
+    assert found == [OpenCall(8, 7, "netlink_unicast", 11, 0, 0)]
+
+
+@pytest.mark.parametrize(("call", "point"), [(SET, "nf_setsockopt"), (GET, "nf_getsockopt")])
+@pytest.mark.parametrize(("optname", "ours"), [(10127, 0), (10128, 1), (10129, 1), (10130, 0)])
+def test_an_option_is_the_modules_or_not(call: int, point: str, optname: int, ours: int) -> None:
+    found = open_calls(thread(call, reached=1, optname=optname), OPTIONS)
+    assert found == [OpenCall(8, 7, point, 11, ours, 0)]
+
+
+def test_the_calls_have_the_numbers_of_the_probes() -> None:
+    text = (source_dir("bpf") / "maps.c").read_text()
+    found = re.search(r"enum call \{(.*?)\}", text, flags=re.DOTALL)
+    assert found
+    names = re.findall(r"CALL_(\w+)", found[1])
+    assert names == ["NONE", "SEND", "RECV", "SET", "GET", "POLL"]
+    assert re.search(r"#define OWNED 0x80000000U", text)

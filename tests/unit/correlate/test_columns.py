@@ -36,7 +36,7 @@ def tree(rng: np.random.Generator) -> Scene:
             start = next(clock)
             for _child in range(int(rng.integers(0, 4 - min(depth, 3)))):
                 grow(depth + 1)
-            point = "sendto" if rng.random() < 0.5 else "netlink_dump"
+            point = "netlink_sendmsg" if rng.random() < 0.5 else "netlink_dump"
             scene.span(point, start, next(clock), tid=tid, depth=depth)
 
         for _root in range(int(rng.integers(1, 5))):
@@ -81,7 +81,7 @@ def test_parents_and_ancestors(seed: int) -> None:
 def test_parents_at_equal_times() -> None:
     """A clock that did not advance: depth still tells which call encloses which."""
     scene = Scene()
-    with scene.call("sendto", 5, 5), scene.call("netlink_unicast", 5, 5):
+    with scene.call("netlink_sendmsg", 5, 5), scene.call("netlink_unicast", 5, 5):
         scene.span("msgchan_handler", 5)
     events = events_of(scene.frames()["events"].iloc[::-1])
     assert events.depth.tolist() == [0, 1, 2]
@@ -90,7 +90,7 @@ def test_parents_at_equal_times() -> None:
 
 def test_an_orphan_has_no_parent() -> None:
     scene = Scene()
-    scene.span("sendto", 0, 50)
+    scene.span("netlink_sendmsg", 0, 50)
     scene.span("netlink_unicast", 60, 70, depth=1)
     scene.span("msgchan_handler", 62, 64, depth=2)
     events = events_of(scene.frames()["events"])
@@ -154,10 +154,10 @@ def test_take_and_among_of_none() -> None:
 
 def test_codes_do_not_depend_on_the_order_of_categories() -> None:
     points = Scene()
-    for point in ("poll", "sendto", "poll", "recvmsg"):
+    for point in ("poll", "netlink_sendmsg", "poll", "netlink_recvmsg"):
         points.span(point, 0, 1)
     codes = codes_of(points.frames()["events"]["point"])
-    assert codes.tolist() == [CODE[p] for p in ("poll", "sendto", "poll", "recvmsg")]
+    assert codes.tolist() == [CODE[p] for p in ("poll", "netlink_sendmsg", "poll", "netlink_recvmsg")]
     assert codes_of(Scene().frames()["events"]["point"]).size == 0
 
 
@@ -172,7 +172,7 @@ def test_no_events() -> None:
 def test_the_idle_tasks_of_all_cpus_are_threads_of_their_own() -> None:
     scene = Scene()
     for number in range(5):
-        scene.span("sendto", number, tid=0, cpu=number)
-        scene.span("sendto", number, tid=number + 1, cpu=number)
+        scene.span("netlink_sendmsg", number, tid=0, cpu=number)
+        scene.span("netlink_sendmsg", number, tid=number + 1, cpu=number)
     events = events_of(scene.frames()["events"])
     assert len(np.unique(events.thread)) == 10

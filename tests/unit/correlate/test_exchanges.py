@@ -90,7 +90,7 @@ def test_a_log_entry_moved_in_time_matches_nothing(shift: int) -> None:
     assert sorted(exchanges["status"]) == ["unmatched_kernel", "unmatched_user"]
 
 
-@pytest.mark.parametrize("lost", ["sendto", "netlink_unicast", "__netlink_sendskb", "recvmsg",
+@pytest.mark.parametrize("lost", ["netlink_sendmsg", "netlink_unicast", "__netlink_sendskb", "netlink_recvmsg",
                                   "skb_copy_datagram_iter", "msgchan_handler"])  # fmt: skip
 def test_a_lost_event_costs_stages_but_no_row(lost: str) -> None:
     """Whatever is lost: the sums hold (checked by play), and the other rows stay whole."""

@@ -16,7 +16,7 @@ DONE = {"flags": 1}
 def asks(scene: Scene, done: bool = False) -> None:
     """A dump request from 10 to 120, whose first part is queued at 80 in buffer 1."""
     unicast = scene.to_kernel(20, 110, seq=5, type=18, flags=NLM_F_DUMP | 1, **ROUTE)
-    with scene.call("sendto", 10, 120), unicast:
+    with scene.call("netlink_sendmsg", 10, 120), unicast:
         scene.span("netlink_rcv_skb", 30, seq=5, **ROUTE)
         with scene.call("netlink_dump", 40, 90, flags=int(done), **ROUTE):
             scene.queue(80, 5, 1, type=16, **ROUTE)
@@ -38,7 +38,7 @@ def test_a_dump_in_one_part() -> None:
 def test_later_parts_are_made_inside_receive_calls(seed: int | None) -> None:
     scene = Scene()
     asks(scene)
-    with scene.call("recvmsg", 200, 300):
+    with scene.call("netlink_recvmsg", 200, 300):
         scene.span("skb_copy_datagram_iter", 210, 220, seq=5, skb=1, size=32, **ROUTE)
         with scene.call("netlink_dump", 230, 280, flags=1, **ROUTE):
             scene.queue(270, 5, 2, type=NLMSG_DONE, **ROUTE)
@@ -69,13 +69,13 @@ def test_two_parts_queued_at_once_and_peeks_between() -> None:
     """The first receive makes part 3 while part 2 still lies there, as pyroute2 reads dumps."""
     scene = Scene()
     unicast = scene.to_kernel(20, 110, seq=5, type=18, flags=NLM_F_DUMP | 1, **ROUTE)
-    with scene.call("sendto", 10, 120), unicast:
+    with scene.call("netlink_sendmsg", 10, 120), unicast:
         scene.span("netlink_rcv_skb", 30, seq=5, **ROUTE)
         with scene.call("netlink_dump", 40, 60, **ROUTE):
             scene.queue(50, 5, 1, **ROUTE)
         with scene.call("netlink_dump", 70, 90, **ROUTE):
             scene.queue(80, 5, 2, **ROUTE)
-    with scene.call("recvmsg", 200, 300):
+    with scene.call("netlink_recvmsg", 200, 300):
         scene.span("skb_copy_datagram_iter", 210, 220, seq=5, skb=1, **ROUTE)
         with scene.call("netlink_dump", 230, 280, flags=1, **ROUTE):
             scene.queue(270, 5, 3, type=NLMSG_DONE, **ROUTE)
@@ -94,7 +94,7 @@ def test_two_parts_queued_at_once_and_peeks_between() -> None:
 def test_a_dump_cut_short_is_partial() -> None:
     scene = Scene()
     unicast = scene.to_kernel(20, 110, seq=5, type=18, flags=NLM_F_DUMP | 1, **ROUTE)
-    with scene.call("sendto", 10, 120), unicast:
+    with scene.call("netlink_sendmsg", 10, 120), unicast:
         scene.span("netlink_rcv_skb", 30, seq=5, **ROUTE)
         with scene.call("netlink_dump", 40, 60, **ROUTE):
             scene.queue(50, 5, 1, **ROUTE)
@@ -108,7 +108,7 @@ def test_a_dump_cut_short_is_partial() -> None:
 def test_a_dump_that_is_refused() -> None:
     scene = Scene()
     unicast = scene.to_kernel(20, 110, seq=5, type=18, flags=NLM_F_DUMP | 1, **ROUTE)
-    with scene.call("sendto", 10, 120), unicast:
+    with scene.call("netlink_sendmsg", 10, 120), unicast:
         scene.span("netlink_rcv_skb", 30, seq=5, **ROUTE)
         scene.reply(40, 50, 60, seq=5, skb=1, type=NLMSG_ERROR, ret=-16, **ROUTE)
     scene.receive(200, (210, 220), 230, 1, seq=5, **ROUTE)
@@ -121,11 +121,11 @@ def test_two_dumps_with_one_number_on_one_socket() -> None:
     scene = Scene()
     for at in (0, 1000):
         unicast = scene.to_kernel(at + 20, at + 110, seq=5, flags=NLM_F_DUMP | 1, **ROUTE)
-        with scene.call("sendto", at + 10, at + 120), unicast:
+        with scene.call("netlink_sendmsg", at + 10, at + 120), unicast:
             scene.span("netlink_rcv_skb", at + 30, seq=5, **ROUTE)
             with scene.call("netlink_dump", at + 40, at + 90, **ROUTE):
                 scene.queue(at + 80, 5, 1, **ROUTE)
-        with scene.call("recvmsg", at + 200, at + 300):
+        with scene.call("netlink_recvmsg", at + 200, at + 300):
             scene.span("skb_copy_datagram_iter", at + 210, at + 220, seq=5, skb=1, **ROUTE)
             with scene.call("netlink_dump", at + 230, at + 280, flags=1, **ROUTE):
                 scene.queue(at + 270, 5, 2, **ROUTE)
@@ -138,7 +138,7 @@ def test_two_dumps_with_one_number_on_one_socket() -> None:
 
 def answered(scene: Scene) -> None:
     """A request from 10 to 200 whose answer is queued at 80."""
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
 
@@ -188,7 +188,7 @@ def test_a_poll_on_another_socket_or_by_another_thread_is_none() -> None:
 def test_a_poll_serves_only_the_next_receive() -> None:
     """Two answers come during one poll: the second one lies until it is asked for."""
     scene = Scene()
-    with scene.call("sendto", 10, 400), scene.to_kernel(20, 390, seq=1):
+    with scene.call("netlink_sendmsg", 10, 400), scene.to_kernel(20, 390, seq=1):
         scene.further(20, seq=2)
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
@@ -225,7 +225,7 @@ def reads(scene: Scene) -> Reads:
 def copied(scene: Scene, at: int, skb: int, flags: int = 0, **fields: int) -> None:
     """A receive call of 30 ns that returned data, with its copy."""
     who = {name: fields[name] for name in ("tid",) if name in fields}
-    with scene.call("recvmsg", at, at + 30, ret=32, flags=flags, **who):
+    with scene.call("netlink_recvmsg", at, at + 30, ret=32, flags=flags, **who):
         scene.span("skb_copy_datagram_iter", at + 10, at + 20, skb=skb, size=32, **fields)
 
 
@@ -242,23 +242,23 @@ def test_reads_and_what_was_queued_balance() -> None:
 def test_a_receive_call_with_data_and_nothing_inside_lacks_its_copy() -> None:
     scene = Scene()
     scene.queue(0, 1, skb=1)
-    scene.span("recvmsg", 10, 40, ret=32)
-    scene.span("recvmsg", 110, 140, ret=-11)
-    scene.span("recvmsg", 210, 240, ret=32, tid=101)
+    scene.span("netlink_recvmsg", 10, 40, ret=32)
+    scene.span("netlink_recvmsg", 110, 140, ret=-11)
+    scene.span("netlink_recvmsg", 210, 240, ret=32, tid=101)
     found = reads(scene)
     assert (found.calls, found.filled, found.consumed) == (2, 0, 0)
 
 
 def test_a_part_of_a_dump_follows_a_copy() -> None:
     scene = Scene()
-    with scene.call("recvmsg", 10, 60, ret=32), scene.call("netlink_dump", 20, 50):
+    with scene.call("netlink_recvmsg", 10, 60, ret=32), scene.call("netlink_dump", 20, 50):
         scene.queue(30, 1, skb=1)
     assert (reads(scene).calls, reads(scene).filled) == (1, 0)
 
 
 def test_an_interrupt_in_a_call_on_another_socket_needs_no_copy() -> None:
     scene = Scene()
-    with scene.call("recvfrom", 10, 60, ret=84):
+    with scene.call("netlink_recvmsg", 10, 60, ret=84):
         scene.queue(30, 1, skb=1)
     assert (reads(scene).calls, reads(scene).filled) == (0, 0)
 
@@ -269,7 +269,7 @@ def test_what_was_queued_before_the_socket_was_watched_may_be_read() -> None:
     copied(scene, 50, 2)
     scene.queue(90, 3, skb=3)
     # Another thread asked before the first known message was read, and copies later.
-    with scene.call("recvmsg", 95, 400, ret=32, tid=101):
+    with scene.call("netlink_recvmsg", 95, 400, ret=32, tid=101):
         scene.span("skb_copy_datagram_iter", 300, 310, skb=4, size=32, tid=101)
     copied(scene, 100, 3)
     found = reads(scene)

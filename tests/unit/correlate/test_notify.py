@@ -75,7 +75,7 @@ def test_a_broadcast_has_a_row_for_each_receiver() -> None:
 def test_an_echoed_broadcast_inside_a_request_does_not_answer_it() -> None:
     scene = Scene()
     unicast = scene.to_kernel(20, 190, seq=1, type=16, proto=0, flags=1)
-    with scene.call("sendto", 10, 200, ret=64), unicast:
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), unicast:
         scene.span("netlink_rcv_skb", 30, seq=1, proto=0)
         with scene.call("netlink_broadcast", 40, 90, portid=0, proto=0, seq=1):
             scene.queue(50, 1, 1, proto=0)

@@ -63,7 +63,7 @@ def test_a_token_that_disagrees_shows() -> None:
 
 def test_two_requests_in_one_buffer() -> None:
     scene = Scene()
-    with scene.call("sendmsg", 10, 400), scene.to_kernel(20, 390, seq=1):
+    with scene.call("netlink_sendmsg", 10, 400), scene.to_kernel(20, 390, seq=1):
         scene.further(20, seq=2)
         scene.span("msgchan_handler", 30, 60, seq=1, token=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
@@ -85,7 +85,7 @@ def test_two_requests_in_one_buffer() -> None:
 
 def test_equal_numbers_in_one_buffer_are_taken_in_turn() -> None:
     scene = Scene()
-    with scene.call("sendmsg", 10, 400), scene.to_kernel(20, 390, seq=1):
+    with scene.call("netlink_sendmsg", 10, 400), scene.to_kernel(20, 390, seq=1):
         scene.further(20, seq=1)
         scene.span("msgchan_handler", 30, 60, seq=1, token=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
@@ -99,7 +99,7 @@ def test_equal_numbers_in_one_buffer_are_taken_in_turn() -> None:
 
 def test_an_acknowledgement_completes_what_asked_for_one() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1, flags=NLM_F_ACK):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1, flags=NLM_F_ACK):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
         scene.reply(100, 110, 120, seq=1, skb=2, type=NLMSG_ERROR)
@@ -116,7 +116,7 @@ def test_an_acknowledgement_completes_what_asked_for_one() -> None:
 
 def test_an_acknowledgement_that_is_never_read_leaves_a_part() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1, flags=NLM_F_ACK):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1, flags=NLM_F_ACK):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
         scene.reply(100, 110, 120, seq=1, skb=2, type=NLMSG_ERROR)
@@ -128,7 +128,7 @@ def test_an_acknowledgement_that_is_never_read_leaves_a_part() -> None:
 
 def test_an_error_that_the_kernel_reports() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.reply(70, 80, 90, seq=1, skb=1, type=NLMSG_ERROR, ret=-22)
     scene.receive(300, (310, 320), 330, 1, seq=1)
     exchange = scene.play().only
@@ -138,7 +138,7 @@ def test_an_error_that_the_kernel_reports() -> None:
 def test_a_sink_ends_with_its_send_call() -> None:
     scene = Scene()
     scene.log(0, 0, 210, seq=1)
-    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1, type=0x11):
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1, type=0x11):
         scene.span("msgchan_handler", 30, 60, seq=1)
     exchange = scene.play().only
     assert stages_of(exchange) == {
@@ -153,14 +153,14 @@ def test_a_bit_that_means_dump_only_to_get_requests() -> None:
     """NLM_F_EXCL of a NEW request has the value of NLM_F_MATCH: it asks for no dump."""
     scene = Scene()
     unicast = scene.to_kernel(20, 190, seq=1, type=16, proto=0, flags=0x601)
-    with scene.call("sendto", 10, 200, ret=64), unicast:
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), unicast:
         scene.span("netlink_rcv_skb", 30, seq=1, proto=0)
     assert scene.play().only["status"] == "ok"
 
 
 def test_a_reply_that_is_never_read() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
     exchange = scene.play().only
@@ -172,7 +172,7 @@ def test_a_reply_that_is_never_read() -> None:
 
 def test_a_reply_that_did_not_reach_the_queue() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.span("netlink_unicast", 70, 90, seq=1, skb=1, direction=2, ret=-11)
     assert scene.play().only["status"] == "unanswered"
@@ -195,7 +195,7 @@ def test_a_lost_send_call_leaves_the_row() -> None:
 
 def test_a_lost_handler_leaves_its_time_to_its_neighbours() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.reply(70, 80, 90, seq=1, skb=1)
     scene.receive(300, (310, 320), 330, 1, seq=1)
     assert stages_of(scene.play().only) == {
@@ -206,7 +206,7 @@ def test_a_lost_handler_leaves_its_time_to_its_neighbours() -> None:
 
 def test_a_lost_receive_call_leaves_the_answer_unread() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.reply(70, 80, 90, seq=1, skb=1)
     scene.span("skb_copy_datagram_iter", 310, 320, seq=1, skb=1, depth=1)
     assert scene.play().only["status"] == "unanswered"
@@ -216,7 +216,7 @@ def peer_message(scene: Scene, send_end: int) -> None:
     """From the program to process 200 (port 200), which reads until 320."""
     receiver = {"tid": 200, "tgid": 200}
     with (
-        scene.call("sendto", 10, send_end),
+        scene.call("netlink_sendmsg", 10, send_end),
         scene.call("netlink_unicast", 20, send_end - 5, seq=1, skb=1, size=48, direction=TO_PEER),
     ):
         scene.queue(40, 1, 1, portid=200)
@@ -247,10 +247,10 @@ def test_a_peer_message_ends_with_its_receive() -> None:
 
 def test_a_peer_message_nobody_reads() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 60):
+    with scene.call("netlink_sendmsg", 10, 60):
         scene.span("netlink_unicast", 20, 55, seq=1, skb=1, direction=TO_PEER, ret=-111)
     frames = scene.frames()
-    frames["events"].loc[frames["events"]["point"] == "sendto", "ret"] = np.int32(-111)
+    frames["events"].loc[frames["events"]["point"] == "netlink_sendmsg", "ret"] = np.int32(-111)
     scene.frames = lambda: frames  # type: ignore[method-assign]
     exchange = scene.play().only
     assert (exchange["status"], exchange["errno"]) == ("error", 111)
@@ -269,7 +269,7 @@ def test_a_peer_message_whose_reader_alone_keeps_a_log() -> None:
 def test_a_peer_message_that_lies_unread_ends_in_the_queue() -> None:
     scene = Scene()
     unicast = scene.call("netlink_unicast", 20, 90, seq=1, skb=1, direction=TO_PEER)
-    with scene.call("sendto", 10, 100), unicast:
+    with scene.call("netlink_sendmsg", 10, 100), unicast:
         scene.queue(40, 1, 1, portid=200)
     exchange = scene.play().only
     assert (exchange["status"], exchange["total_ns"]) == ("unanswered", 30)
@@ -298,7 +298,7 @@ def test_a_peer_message_of_which_only_the_unicast_is_left() -> None:
 
 def test_what_comes_after_the_first_answer_is_counted_but_no_part_of_the_way() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.span("msgchan_handler", 30, 60, seq=1)
         scene.reply(70, 80, 90, seq=1, skb=1)
         scene.reply(100, 110, 120, seq=1, skb=2)
@@ -311,7 +311,7 @@ def test_what_comes_after_the_first_answer_is_counted_but_no_part_of_the_way() -
 
 def request(scene: Scene, *, ret: int = 64, **fields: int) -> None:
     """A request that the handler sees and nobody answers."""
-    with scene.call("sendto", 10, 200, ret=ret), scene.to_kernel(20, 190, seq=1, **fields):
+    with scene.call("netlink_sendmsg", 10, 200, ret=ret), scene.to_kernel(20, 190, seq=1, **fields):
         scene.span("netlink_rcv_skb", 30, seq=1)
 
 
@@ -338,14 +338,14 @@ def test_a_send_call_that_fails_is_an_error() -> None:
 
 def test_a_dump_that_queues_nothing_is_unanswered() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
         scene.span("netlink_dump", 40, 90, seq=1)
     assert scene.play().only["status"] == "unanswered"
 
 
 def test_what_a_handler_returns_is_the_error_of_a_request_without_answer() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
         scene.span("msgchan_handler", 30, 60, seq=1, ret=-22)
     exchange = scene.play().only
     assert (exchange["status"], exchange["errno"]) == ("error", 22)
@@ -354,7 +354,7 @@ def test_what_a_handler_returns_is_the_error_of_a_request_without_answer() -> No
 def test_a_message_to_another_socket_is_no_answer() -> None:
     """What a handler sends to a listener leaves a request that expects nothing complete."""
     scene = Scene()
-    with scene.call("sendto", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200, ret=64), scene.to_kernel(20, 190, seq=1):
         scene.span("netlink_unicast", 70, 90, seq=1, skb=1, direction=2, portid=777)
     assert scene.play().only["status"] == "ok"
 
@@ -365,13 +365,13 @@ def test_an_answer_that_did_not_reach_the_queue_was_expected(send_call: bool) ->
     with scene.to_kernel(20, 190, seq=1, depth=1):
         scene.span("netlink_unicast", 70, 90, seq=1, skb=1, direction=2, ret=-11, depth=2)
     if send_call:
-        scene.span("sendto", 10, 200, depth=0)
+        scene.span("netlink_sendmsg", 10, 200, depth=0)
     assert scene.play().only["status"] == "unanswered"
 
 
 def test_an_answer_whose_unicast_was_lost_was_expected() -> None:
     scene = Scene()
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.queue(80, 1, 1)
     assert scene.play().only["status"] == "unanswered"
 
@@ -394,7 +394,7 @@ def test_the_token_of_a_request_that_nobody_knows_is_0() -> None:
 def test_a_request_of_which_only_the_receive_was_logged() -> None:
     scene = Scene()
     scene.log(1, 290, 350, seq=1)
-    with scene.call("sendto", 10, 200), scene.to_kernel(20, 190, seq=1):
+    with scene.call("netlink_sendmsg", 10, 200), scene.to_kernel(20, 190, seq=1):
         scene.reply(70, 80, 90, seq=1, skb=1)
     scene.receive(300, (310, 320), 330, 1, seq=1)
     exchange = scene.play().only
