@@ -26,7 +26,6 @@ from tracer.event import (
     S_BEGUN,
     S_DONE,
     S_DUMP,
-    S_LAST,
     S_MODULE,
     S_QUEUED,
     S_SEVERAL,
@@ -116,15 +115,15 @@ def round_trip(calls: Calls, at: int = 0, seq: int = 1, skb: int = 1, **fields: 
 class Traffic:
     """Random calls of several threads, one socket each, that do not overlap within a thread.
 
-    Every method makes one exchange whose stages are known: a list of (stage, ns) in ``expected``,
-    by channel and by the time at which it begins.
+    Every method makes exchanges whose stages are known: in ``expected``, by channel, thread, and
+    the time at which they begin. A stage of 0 ns is not told.
     """
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
         self.calls = Calls()
-        self.expected: dict[tuple[str, int], dict[str, int]] = {}
-        self._seq = self._skb = 0
+        self.expected: dict[tuple[str, int, int], dict[str, int]] = {}
+        self._seq = 0
         self._now: dict[int, int] = {}
 
     def play(self, exchanges: int = 60, threads: int = 4) -> None:
@@ -143,46 +142,45 @@ class Traffic:
         self._now[tid] = int(found[-1])
         return [int(moment) for moment in found]
 
-    def fresh(self) -> tuple[int, int]:
-        """A sequence number and an sk_buff; addresses are used again."""
+    def fresh(self, tid: int) -> tuple[int, int]:
+        """A sequence number and an sk_buff; the thread's next but one has its address again."""
         self._seq += 1
-        self._skb = (self._skb + 1) % 7
-        return self._seq, self._skb
+        return self._seq, 2 * tid + self._seq % 2
 
-    def expect(self, channel: str, start: int, **stages: int) -> None:
-        assert (channel, start) not in self.expected
-        self.expected[channel, start] = stages
+    def expect(self, channel: str, tid: int, start: int, **stages: int) -> None:
+        assert (channel, tid, start) not in self.expected
+        self.expected[channel, tid, start] = {name: ns for name, ns in stages.items() if ns}
 
     def who(self, tid: int) -> dict[str, int]:
         return {"tid": tid, "portid": tid}
 
     def echo(self, tid: int) -> None:
         """A request to msgchan that is answered."""
-        (seq, skb), who = self.fresh(), self.who(tid)
+        (seq, skb), who = self.fresh(tid), self.who(tid)
         t = self.times(tid, 10)
         self.calls.send(t[0], t[1], t[5], seq, begin=t[2], done=t[3], queued=t[4], reply_skb=skb,
                         bits=S_MODULE | S_TRIED, channel=2, **who)  # fmt: skip
         self.calls.recv(t[6], (t[7], t[8]), t[9], skb, **who)
-        self.expect("netlink", t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
                     handler=t[3] - t[2], reply=t[4] - t[3], queue=t[6] - t[4],
                     wake=t[7] - t[6], copy=t[8] - t[7], recv_exit=t[9] - t[8])  # fmt: skip
 
     def ack(self, tid: int) -> None:
         """A request to another kernel side, which answers with an error."""
-        (seq, skb), who = self.fresh(), self.who(tid)
+        (seq, skb), who = self.fresh(tid), self.who(tid)
         t = self.times(tid, 10)
         self.calls.send(t[0], t[1], t[5], seq, begin=t[2], done=t[3], queued=t[4], reply_skb=skb,
                         bits=S_TRIED, proto=0, flags=4, reply_type=2, reply_error=-17,
                         **who)  # fmt: skip
         self.calls.recv(t[6], (t[7], t[8]), t[9], skb, proto=0, **who)
-        self.expect("netlink", t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
                     handler=t[3] - t[2], reply=t[4] - t[3], queue=t[6] - t[4],
                     wake=t[7] - t[6], copy=t[8] - t[7], recv_exit=t[9] - t[8])  # fmt: skip
 
     def dump(self, tid: int) -> None:
         """A dump of two parts: the second is made in the call that reads the first."""
-        (seq, first), who = self.fresh(), self.who(tid) | {"proto": 0}
-        second = self.fresh()[1]
+        (seq, first), who = self.fresh(tid), self.who(tid) | {"proto": 0}
+        second = self.fresh(tid)[1]
         t = self.times(tid, 14)
         self.calls.send(t[0], t[1], t[4], seq, begin=t[2], queued=t[3], reply_skb=first,
                         bits=S_DUMP, flags=0x300, type=DUMP, **who)  # fmt: skip
@@ -190,7 +188,7 @@ class Traffic:
                          skb=second, type=3, **who)  # fmt: skip
         self.calls.recv(t[5], (t[6], t[7]), t[10], first, **who)
         self.calls.recv(t[11], (t[12], t[12]), t[13], second, **who)
-        self.expect("netlink", t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
                     handler=t[3] - t[2] + (t[9] - t[8] if t[9] > t[7] else 0),
                     queue=t[5] - t[3] + t[11] - t[9], wake=t[6] - t[5] + t[12] - t[11],
                     copy=t[7] - t[6], recv_exit=t[8] - t[7] + t[13] - t[12]
@@ -198,24 +196,24 @@ class Traffic:
 
     def sink(self, tid: int) -> None:
         """A request to msgchan that gets no answer."""
-        (seq, _skb), who = self.fresh(), self.who(tid)
+        (seq, _skb), who = self.fresh(tid), self.who(tid)
         t = self.times(tid, 5)
         self.calls.send(t[0], t[1], t[4], seq, begin=t[2], done=t[3], bits=S_MODULE, channel=2,
                         **who)  # fmt: skip
-        self.expect("netlink", t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
                     handler=t[3] - t[2], send_exit=t[4] - t[3])  # fmt: skip
 
     def several(self, tid: int) -> None:
         """Two sinks in one buffer; the second one's handler begins when the first one's is done."""
-        (seq, _skb), who = self.fresh(), self.who(tid)
-        other = self.fresh()[0]
+        (seq, _skb), who = self.fresh(tid), self.who(tid)
+        other = self.fresh(tid)[0]
         t = self.times(tid, 6)
         self.calls.extra("message", t[1], seq=other, size=40, type=0x11, bits=X_SENDING, **who)
         self.calls.extra("handled", t[3], t[4], seq=other, token=9, channel=2, bits=X_SENDING,
                          **who)  # fmt: skip
         self.calls.send(t[0], t[1], t[5], seq, begin=t[2], done=t[3], channel=2,
                         bits=S_MODULE | S_SEVERAL, **who)  # fmt: skip
-        self.expect("netlink", t[0], handlers=t[4] - t[2])
+        self.expect("netlink", tid, t[0], handlers=t[4] - t[2])
 
     def got(self, tid: int) -> None:
         """An option that is read, by msgchan's own report or by the relay's."""
@@ -231,9 +229,9 @@ class Traffic:
         begin = t[2] if module else t[1]
         stages = {"entry": begin - t[0], "handler": t[3] - begin, "copy": t[4] - t[3]}
         if t[4] == t[3] and not module:  # as of a breakpoint, which does not see the end
-            self.expect("getsockopt", t[0], entry=begin - t[0], handler=t[3] - begin)
+            self.expect("getsockopt", tid, t[0], entry=begin - t[0], handler=t[3] - begin)
         else:
-            self.expect("getsockopt", t[0], **stages, exit=t[7] - t[4])
+            self.expect("getsockopt", tid, t[0], **stages, exit=t[7] - t[4])
 
     def set_(self, tid: int) -> None:
         """An option that is set."""
@@ -243,21 +241,23 @@ class Traffic:
             done_ns=t[3], left_ns=t[4], exit_ns=t[5], sock=0, optname=10129, size=24,
             bits=O_BEGUN | O_DONE | O_LEFT | O_MODULE,
         )  # fmt: skip
-        self.expect("setsockopt", t[0], entry=t[2] - t[0], handler=t[3] - t[2], exit=t[5] - t[3])
+        self.expect(
+            "setsockopt", tid, t[0], entry=t[2] - t[0], handler=t[3] - t[2], exit=t[5] - t[3]
+        )
 
     def notified(self, tid: int) -> None:
         """A message that an interrupt on another CPU sends, while the thread does nothing."""
-        self._notice(tid, self.times(tid, 6), {"tid": 0, "tgid": 0, "cpu": 3}, X_BYSTANDER)
+        self._notice(tid, self.times(tid, 6), {"tid": 0, "tgid": 0, "cpu": tid}, X_BYSTANDER)
 
     def interrupted(self, tid: int) -> None:
         """The same, but the interrupt comes while the thread sets an option."""
         t = self.times(tid, 12)
-        self._notice(tid, [*t[3:5], *t[8:]], {"tid": tid, "cpu": 3}, 0, call=[*t[:3], *t[5:8]])
+        self._notice(tid, [*t[3:5], *t[8:]], {"tid": tid}, 0, call=[*t[:3], *t[5:8]])
 
     def _notice(
         self, tid: int, t: list[int], by: dict[str, int], bits: int, call: list[int] | None = None
     ) -> None:
-        skb = self.fresh()[1]
+        skb = self.fresh(tid)[1]
         source = BY_UNICAST if self.random.integers(2) else BY_BROADCAST
         self.calls.extra("queued", t[0], t[1], source=source, skb=skb, proto=31, bits=bits,
                          portid=tid, **by)  # fmt: skip
@@ -267,21 +267,21 @@ class Traffic:
                 begin_ns=call[2], done_ns=call[3], left_ns=call[4], exit_ns=call[5], sock=0,
                 optname=10129, size=24, bits=O_BEGUN | O_DONE | O_LEFT | O_MODULE,
             )  # fmt: skip
-            self.expect("setsockopt", call[0], entry=call[2] - call[0], handler=call[3] - call[2],
-                        exit=call[5] - call[3])  # fmt: skip
+            self.expect("setsockopt", tid, call[0], entry=call[2] - call[0],
+                        handler=call[3] - call[2], exit=call[5] - call[3])  # fmt: skip
         self.calls.recv(t[2], (t[3], t[4]), t[5], skb, proto=31, tid=tid, portid=tid)
-        self.expect("notify", t[0], reply=t[1] - t[0], queue=t[2] - t[1], wake=t[3] - t[2],
+        self.expect("notify", tid, t[0], reply=t[1] - t[0], queue=t[2] - t[1], wake=t[3] - t[2],
                     copy=t[4] - t[3], recv_exit=t[5] - t[4])  # fmt: skip
 
     def polled(self, tid: int) -> None:
         """A request whose answer is queued while the thread polls already for it."""
-        (seq, skb), who = self.fresh(), self.who(tid)
+        (seq, skb), who = self.fresh(tid), self.who(tid)
         t = self.times(tid, 10)
         self.calls.send(t[0], t[1], t[3], seq, begin=t[2], bits=0, proto=0, type=DUMP, **who)
         self.calls.extra("queued", t[5], source=0, skb=skb, proto=0, bits=X_BYSTANDER, seq=seq,
-                         tid=0, tgid=0, cpu=2, portid=tid)  # fmt: skip
+                         tid=0, tgid=0, cpu=tid, portid=tid)  # fmt: skip
         self.calls.extra("poll", t[4], t[6], ret=1, proto=0, **who)
         self.calls.recv(t[6], (t[7], t[8]), t[9], skb, proto=0, **who)
-        self.expect("netlink", t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1])
-        self.expect("notify", t[5], reply=0, queue=0, wake=t[7] - t[5], copy=t[8] - t[7],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1])
+        self.expect("notify", tid, t[5], reply=0, queue=0, wake=t[7] - t[5], copy=t[8] - t[7],
                     recv_exit=t[9] - t[8])  # fmt: skip

@@ -98,8 +98,9 @@ class Reads:
     """How many messages were read, as counted by several witnesses.
 
     ``calls`` counts the receive calls that returned data, ``filled`` those of them in which a
-    copy was seen. ``consumed`` counts the copies that took a message from a queue. Of their messages, ``known`` were seen being queued, and ``early`` may have been
-    queued before the socket was traced. ``queued`` counts all messages seen being queued.
+    copy was seen. ``consumed`` counts the copies that took a message from a queue. Of their
+    messages, ``known`` were seen being queued, and ``early`` may have been queued before the
+    socket was traced. ``queued`` counts all messages seen being queued.
     """
 
     calls: int

@@ -195,9 +195,7 @@ def observations(
     return parts.frame(order.size)
 
 
-def _name_sockets(
-    sends: _Records, receives: _Records, options: _Records, others: _Records
-) -> None:
+def _name_sockets(sends: _Records, receives: _Records, options: _Records, others: _Records) -> None:
     """Give each record the id of its socket (``sock``), and a send that of its receiver's.
 
     A netlink socket is identified by its network namespace, protocol and port id.

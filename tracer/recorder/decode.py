@@ -34,35 +34,31 @@ from tracer.event import (
     NotUnderstood,
     Words,
     chained,
-    kinds_of,
     words_of,
 )
 from tracer.recording import RECORD_KINDS, SCHEMAS, no_rows, row_sum
 
-#: The bit without which a column of a kind holds anything.
-_VALID: dict[str, dict[str, int]] = {
+#: By kind and bit: the columns that hold anything in a record without that bit.
+_NEED: dict[str, dict[int, tuple[str, ...]]] = {
     "send_calls": {
-        "begin_ns": S_BEGUN,
-        "done_ns": S_DONE,
-        **dict.fromkeys(("queued_ns", "reply_skb", "reply_size", "reply_error"), S_QUEUED),
-        **dict.fromkeys(("reply_type", "reply_flags"), S_QUEUED),
-        **dict.fromkeys(("token", "error", "channel"), S_MODULE),
+        S_BEGUN: ("begin_ns",),
+        S_DONE: ("done_ns",),
+        S_QUEUED: ("queued_ns", "reply_skb", "reply_size", "reply_error", "reply_type",
+                   "reply_flags"),
+        S_MODULE: ("token", "error", "channel"),
     },
-    "recv_calls": {**dict.fromkeys(("copy_ns", "skb", "size"), R_COPY), "copied_ns": R_COPIED},
+    "recv_calls": {R_COPY: ("copy_ns", "skb", "size"), R_COPIED: ("copied_ns",)},
     "opt_calls": {
-        "begin_ns": O_BEGUN,
-        "done_ns": O_DONE,
-        **dict.fromkeys(("copy_ns", "copied"), O_COPY),
-        "copied_ns": O_COPIED,
-        "left_ns": O_LEFT,
-        **dict.fromkeys(("token", "error", "channel"), O_MODULE),
+        O_BEGUN: ("begin_ns",),
+        O_DONE: ("done_ns",),
+        O_COPY: ("copy_ns", "copied"),
+        O_COPIED: ("copied_ns",),
+        O_LEFT: ("left_ns",),
+        O_MODULE: ("token", "error", "channel"),
     },
-    "extras": {},
     "tasks": {},
-}
+}  # fmt: skip
 _HANDLED, _QUEUED = RECORD_POINTS.index("handled"), RECORD_POINTS.index("queued")
-#: The word of an extra record that is an address or a token.
-_SKB_OR_TOKEN = 2
 
 
 def _understood() -> npt.NDArray[np.bool_]:
@@ -74,6 +70,13 @@ def _understood() -> npt.NDArray[np.bool_]:
 
 
 _UNDERSTOOD = _understood()
+
+
+#: By kind and field: its type, and its offset in bytes.
+_PLACES: dict[str, dict[str, tuple[np.dtype[Any], int]]] = {
+    name: {field: place[:2] for field, place in (LAYOUTS[kind].fields or {}).items()}
+    for name, kind in RECORD_KINDS.items()
+}
 
 
 class AddressIds:
@@ -121,31 +124,23 @@ class Decoder:
         words = words_of(records)
         order = np.arange(self._order, self._order + len(words))
         self._order += len(words)
-        words, order = self._known(words, order)
-        kinds = kinds_of(words)
+        pair = (words[:, 15] >> np.uint64(16)).astype(np.uint16)
+        understood = _UNDERSTOOD[pair]
+        if not understood.all():
+            first = int(pair[~understood][0])
+            odd = int(understood.size - understood.sum())
+            self.odd.add(odd, f"kind {first & 0xFF}, point {first >> 8}")
+        kinds = np.where(understood, pair, 0).astype(np.uint8)
         tables = {}
         for name, kind in RECORD_KINDS.items():
             here = np.flatnonzero(kinds == kind)
-            if here.size == 0:
+            if not here.size:
                 tables[name] = SCHEMAS[name].empty_table()
             elif here.size == len(words):
                 tables[name] = self._table(name, words, order)
             else:
-                tables[name] = self._table(name, words[here], order[here])
+                tables[name] = self._table(name, words.take(here, axis=0), order[here])
         return tables
-
-    def _known(
-        self, words: Words, order: npt.NDArray[np.int64]
-    ) -> tuple[Words, npt.NDArray[np.int64]]:
-        """Remove the records of an unknown kind or point, and count them in ``odd``."""
-        pair = (words[:, 15] >> np.uint64(16)).astype(np.uint16)
-        understood = _UNDERSTOOD[pair]
-        if understood.all():
-            return words, order
-        first = int(pair[~understood][0])
-        odd = int(understood.size - understood.sum())
-        self.odd.add(odd, f"kind {first & 0xFF}, point {first >> 8}")
-        return words[understood], order[understood]
 
     def _table(self, name: str, words: Words, order: npt.NDArray[np.int64]) -> pa.Table:
         """The rows of one kind, whose records ``words`` are."""
@@ -153,14 +148,15 @@ class Decoder:
         words = np.ascontiguousarray(words.T)
         covered = [*words[: WORDS[RECORD_KINDS[name]]], words[14], words[15]]
         self._count(_field(name, words, "point"), chained(covered))
+        valid = _valid(name, words)
         columns = {"order": order} | {
-            field.name: self._column(name, words, field.name)
-            for field in SCHEMAS[name]
-            if field.name != "order"
+            column: self._column(name, words, column, valid)
+            for column in SCHEMAS[name].names
+            if column != "order"
         }
         rows = row_sum(name, columns)
         self.rows[name] = _added(self.rows[name], rows["count"], rows["checksum"])
-        arrays = [pa.array(columns[field.name], field.type) for field in SCHEMAS[name]]
+        arrays = [_array(columns[field.name], field.type) for field in SCHEMAS[name]]
         return pa.Table.from_arrays(arrays, schema=SCHEMAS[name])
 
     def _count(self, points: npt.NDArray[np.uint8], sums: Words) -> None:
@@ -170,21 +166,16 @@ class Decoder:
             name = RECORD_POINTS[code]
             self.decoded[name] = _added(self.decoded[name], here.size, int(here.sum()))
 
-    def _column(self, name: str, words: Words, column: str) -> npt.NDArray[Any]:
-        """One column of a kind's table; 0 where the record's value is not valid."""
-        if name == "extras" and column in ("skb", "token"):
-            point = _field(name, words, "point")
-            wanted = point == (_QUEUED if column == "skb" else _HANDLED)
-            values = np.where(wanted, words[_SKB_OR_TOKEN], np.uint64(0))
-            return self._skbs(values) if column == "skb" else values
+    def _column(
+        self, name: str, words: Words, column: str, valid: dict[str, npt.NDArray[np.bool_]]
+    ) -> npt.NDArray[Any]:
+        """One column of a kind's table; 0 (or the id -1) where the record's value is not valid."""
         if column == "comm":
             return _names(words)
-        values = _field(name, words, column)
-        bit = _VALID[name].get(column)
-        if bit is not None:
-            valid = (_field(name, words, "bits") & np.uint16(bit)) != 0
-            if not valid.all():
-                values = np.where(valid, values, values.dtype.type(0))
+        # Of an extra record, the same word is an address or a token.
+        values = _field(name, words, "skb" if name == "extras" and column == "token" else column)
+        if column in valid:
+            values = np.where(valid[column], values, values.dtype.type(0))
         if column in ("reply_skb", "skb"):
             return self._skbs(values)
         if column == "sock":
@@ -192,17 +183,40 @@ class Decoder:
         return values.view(np.int64) if column.endswith("_ns") else np.ascontiguousarray(values)
 
 
+def _valid(name: str, words: Words) -> dict[str, npt.NDArray[np.bool_]]:
+    """By column of a kind: where it is valid. Columns that are valid everywhere are left out."""
+    if name == "extras":
+        point = _field(name, words, "point")
+        return {"skb": point == _QUEUED, "token": point == _HANDLED}
+    bits = _field(name, words, "bits")
+    found = {}
+    for bit, columns in _NEED[name].items():
+        here = (bits & np.uint16(bit)) != 0
+        if not here.all():
+            found.update(dict.fromkeys(columns, here))
+    return found
+
+
 def _field(name: str, words: Words, field: str) -> npt.NDArray[Any]:
     """A field of the records of one kind, whose ``words`` stand in rows by place."""
-    dtype, offset = (LAYOUTS[RECORD_KINDS[name]].fields or {})[field][:2]
+    dtype, offset = _PLACES[name][field]
+    values: npt.NDArray[Any] = words[offset // 8].view(dtype)
     within, every = offset % 8 // dtype.itemsize, 8 // dtype.itemsize
-    return words[offset // 8].view(dtype)[within::every]
+    return values[within::every]
 
 
 def _names(words: Words) -> npt.NDArray[np.object_]:
     """The names of threads; whatever stands behind a name's end is no part of it."""
     texts = np.ascontiguousarray(words[1:3].T).view("S16").reshape(-1).tolist()
     return np.array([text.split(b"\0")[0].decode(errors="replace") for text in texts], object)
+
+
+def _array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """The values as an array of pyarrow's, numbers without a copy."""
+    if values.dtype == object:
+        return pa.array(values, kind)
+    # As pa.array() does, but that takes as long for a column of a block as all else does.
+    return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(values)])
 
 
 def _added(found: dict[str, int], count: int, checksum: int) -> dict[str, int]:

@@ -157,7 +157,9 @@ def test_codes_do_not_depend_on_the_order_of_categories() -> None:
     for point in ("poll", "netlink_sendmsg", "poll", "netlink_recvmsg"):
         points.span(point, 0, 1)
     codes = codes_of(points.frames()["events"]["point"])
-    assert codes.tolist() == [CODE[p] for p in ("poll", "netlink_sendmsg", "poll", "netlink_recvmsg")]
+    assert codes.tolist() == [
+        CODE[p] for p in ("poll", "netlink_sendmsg", "poll", "netlink_recvmsg")
+    ]
     assert codes_of(Scene().frames()["events"]["point"]).size == 0
 
 

@@ -256,11 +256,19 @@ def test_a_part_of_a_dump_follows_a_copy() -> None:
     assert (reads(scene).calls, reads(scene).filled) == (1, 0)
 
 
-def test_an_interrupt_in_a_call_on_another_socket_needs_no_copy() -> None:
+def test_an_interrupt_in_a_receive_call_is_no_copy() -> None:
     scene = Scene()
     with scene.call("netlink_recvmsg", 10, 60, ret=84):
         scene.queue(30, 1, skb=1)
-    assert (reads(scene).calls, reads(scene).filled) == (0, 0)
+    assert (reads(scene).calls, reads(scene).filled) == (1, 0)
+
+
+def test_an_answer_that_nothing_observed_sent_has_no_source() -> None:
+    """The call that carries the request does not send its answer."""
+    scene = Scene()
+    with scene.call("netlink_sendmsg", 0, 60), scene.to_kernel(5, 60, seq=1):
+        scene.queue(30, 1, skb=1)
+    assert answers_of(events_of(scene.frames()["events"])).source.tolist() == [NONE]
 
 
 def test_what_was_queued_before_the_socket_was_watched_may_be_read() -> None:
