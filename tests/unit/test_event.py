@@ -13,33 +13,27 @@ import pytest
 from tracer import event
 from tracer.resources import source_dir
 
+#: The names in C of what tracer.event.RECORD_POINTS names.
 POINTS = {
-    "TRACER_SYS_SENDTO": "sendto",
-    "TRACER_SYS_SENDMSG": "sendmsg",
-    "TRACER_SYS_SENDMMSG": "sendmmsg",
-    "TRACER_SYS_WRITE": "write",
-    "TRACER_SYS_RECVFROM": "recvfrom",
-    "TRACER_SYS_RECVMSG": "recvmsg",
-    "TRACER_SYS_RECVMMSG": "recvmmsg",
-    "TRACER_SYS_READ": "read",
-    "TRACER_SYS_SETSOCKOPT": "setsockopt",
-    "TRACER_SYS_GETSOCKOPT": "getsockopt",
-    "TRACER_SYS_POLL": "poll",
-    "TRACER_NETLINK_UNICAST": "netlink_unicast",
-    "TRACER_NETLINK_BROADCAST": "netlink_broadcast",
-    "TRACER_NETLINK_SENDSKB": "__netlink_sendskb",
-    "TRACER_NETLINK_RCV_SKB": "netlink_rcv_skb",
-    "TRACER_NETLINK_DUMP": "netlink_dump",
-    "TRACER_NETLINK_OVERRUN": "netlink_overrun",
-    "TRACER_NF_SETSOCKOPT": "nf_setsockopt",
-    "TRACER_NF_GETSOCKOPT": "nf_getsockopt",
-    "TRACER_SKB_COPY": "skb_copy_datagram_iter",
-    "TRACER_COPY_TO_USER": "copy_to_user",
-    "TRACER_MSGCHAN_HANDLER": "msgchan_handler",
-    "TRACER_MSGCHAN_COPY": "msgchan_copy",
+    "TRACER_POINT_TASK": "task",
+    "TRACER_POINT_SEND": "send",
+    "TRACER_POINT_RECV": "recv",
+    "TRACER_POINT_SET": "setsockopt",
+    "TRACER_POINT_GET": "getsockopt",
+    "TRACER_POINT_MESSAGE": "message",
+    "TRACER_POINT_HANDLED": "handled",
+    "TRACER_POINT_QUEUED": "queued",
+    "TRACER_POINT_COPY": "copy",
+    "TRACER_POINT_POLL": "poll",
+    "TRACER_POINT_OVERRUN": "overrun",
 }
-#: Members of one shape in C and another here: the sock is the two halves of the union.
-UNION = {"sock"}
+KINDS = {
+    event.SEND: ("tracer_send", "SEND"),
+    event.RECV: ("tracer_recv", "RECV"),
+    event.OPT: ("tracer_opt", "OPT"),
+    event.EXTRA: ("tracer_extra", "EXTRA"),
+    event.TASK: ("tracer_task", "TASK"),
+}
 
 Values = dict[str, int]
 
@@ -71,12 +65,13 @@ def compiled(header: str, tmp_path_factory: pytest.TempPathFactory) -> Values:
     enums = re.findall(r"^enum (\w+)", header, flags=re.MULTILINE)
     structs = re.findall(r"^struct (\w+)", header, flags=re.MULTILINE)
     wanted = [name for enum in enums for name in enumerators(header, enum)]
+    wanted += re.findall(r"^#define (TRACER_\w+)[ \t]", header, flags=re.MULTILINE)
     for struct in structs:
         wanted.append(f"sizeof(struct {struct})")
         for member in members(header, struct):
             wanted.append(f"offsetof(struct {struct}, {member})")
             wanted.append(f"sizeof(((struct {struct} *)0)->{member})")
-    lines = [f'printf("%s\\t%ld\\n", "{name}", (long){name});' for name in wanted]
+    lines = [f'printf("%s\\t%lu\\n", "{name}", (unsigned long){name});' for name in wanted]
     return run(tmp_path_factory.mktemp("event"), "\n".join(lines))
 
 
@@ -93,65 +88,170 @@ def run(directory: Path, statements: str) -> Values:
     return {name: int(value) for name, value in (line.split("\t") for line in said.splitlines())}
 
 
-@pytest.mark.parametrize(
-    ("struct", "dtype"),
-    [("tracer_event", event.EVENT_DTYPE), ("tracer_task", event.TASK_DTYPE)],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_member_lies_where_the_compiler_puts_it(
-    header: str, compiled: Values, struct: str, dtype: np.dtype[np.void]
+    header: str, compiled: Values, kind: int
 ) -> None:
-    names = [name for name in members(header, struct) if name not in UNION]
+    struct, dtype = KINDS[kind][0], event.LAYOUTS[kind]
+    names = members(header, struct)
     assert tuple(names) == dtype.names
-    assert compiled[f"sizeof(struct {struct})"] == dtype.itemsize == 64
+    assert compiled[f"sizeof(struct {struct})"] == dtype.itemsize == event.RECORD_BYTES
     for name in names:
-        kind, offset = dtype.fields[name][:2]
+        field, offset = dtype.fields[name][:2]
         assert compiled[f"offsetof(struct {struct}, {name})"] == offset, name
-        assert compiled[f"sizeof(((struct {struct} *)0)->{name})"] == kind.itemsize, name
+        assert compiled[f"sizeof(((struct {struct} *)0)->{name})"] == field.itemsize, name
     # Explicit padding only: the members fill the record.
-    assert sum(dtype.fields[name][0].itemsize for name in names) == 64
+    assert sum(dtype.fields[name][0].itemsize for name in names) == event.RECORD_BYTES
 
 
-def test_the_sock_is_the_two_halves_of_the_union(compiled: Values) -> None:
-    portid, seq = (event.EVENT_DTYPE.fields[name][1] for name in ("portid", "seq"))
-    assert compiled["offsetof(struct tracer_event, sock)"] == portid
-    assert seq == portid + 4
-    assert compiled["sizeof(((struct tracer_event *)0)->sock)"] == 8
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_two_words_are_the_same_in_all_kinds(kind: int) -> None:
+    for name in ("tid", "tgid", "cpu", "kind", "point", "bits"):
+        field = event.LAYOUTS[kind].fields[name]
+        assert field[:2] == event.SEND_RECORD.fields[name][:2], name
+        assert field[1] >= 14 * 8, name
 
 
-def test_shared_members_of_both_records_coincide() -> None:
-    shared = set(event.EVENT_DTYPE.names) & set(event.TASK_DTYPE.names)
-    assert {"start_ns", "tid", "tgid", "netns", "cpu", "kind", "point"} <= shared
-    for name in shared:
-        assert event.EVENT_DTYPE.fields[name] == event.TASK_DTYPE.fields[name], name
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checksum_covers_all_fields_that_hold_something(kind: int) -> None:
+    """Only what bpf/event.h says holds anything (reserved1, of tasks reserved0) is left out."""
+    dtype, count = event.LAYOUTS[kind], event.WORDS[kind]
+    outside = {
+        name for name in dtype.names if 8 * count <= dtype.fields[name][1] < 14 * 8
+    }  # fmt: skip
+    assert outside <= {"reserved0", "reserved1"}
 
 
 def test_every_point_has_its_name(header: str, compiled: Values) -> None:
     names = enumerators(header, "tracer_point")
     assert names == [*POINTS, "TRACER_POINTS"]
-    assert compiled["TRACER_POINTS"] == len(event.POINTS)
-    assert {name: event.POINTS[compiled[name]] for name in POINTS} == POINTS
-    assert event.POINTS[0] == "task"
-    assert {event.CODE[name] for name in event.POINTS} == set(range(len(event.POINTS)))
+    assert compiled["TRACER_POINTS"] == len(event.RECORD_POINTS)
+    assert {name: event.RECORD_POINTS[compiled[name]] for name in POINTS} == POINTS
 
 
-@pytest.mark.parametrize(
-    ("enum", "prefix"), [("tracer_kind", "KIND_"), ("tracer_direction", "TO_")]
-)
-def test_constants(header: str, compiled: Values, enum: str, prefix: str) -> None:
-    in_c = {
-        prefix + name.removeprefix("TRACER_").removeprefix("TO_"): compiled[name]
-        for name in enumerators(header, enum)
+def test_every_kind_has_its_number_its_layout_and_its_points(header: str, compiled: Values) -> None:
+    assert {f"TRACER_{name}": kind for kind, (_struct, name) in KINDS.items()} == {
+        name: compiled[name] for name in enumerators(header, "tracer_kind")
     }
-    here = {name: value for name, value in vars(event).items() if name.startswith(prefix)}
-    assert in_c == here
+    assert KINDS.keys() == event.LAYOUTS.keys() == event.WORDS.keys() == event.POINTS_OF_KIND.keys()
+    points = [point for points in event.POINTS_OF_KIND.values() for point in points]
+    assert sorted(points) == list(range(len(event.RECORD_POINTS)))
+    # The header says at each point of which kind its records are.
+    said = re.findall(r"(TRACER_POINT_\w+),\s*/\* (\w+):", header)
+    assert len(said) == len(POINTS) - 1
+    numbers = {name: kind for kind, (_struct, name) in KINDS.items()}
+    for point, kind in said:
+        assert compiled[point] in event.POINTS_OF_KIND[numbers[kind]], point
 
 
-def test_groups_name_known_points() -> None:
-    groups = (event.SENDS, event.RECEIVES, event.NETLINK, event.SOCKOPT, event.MODULE)
-    assert {name for group in groups for name in group} <= set(event.POINTS)
+@pytest.mark.parametrize("letter", ["S", "R", "O", "X"])
+def test_bits(header: str, compiled: Values, letter: str) -> None:
+    names = re.findall(rf"^#define TRACER_({letter}_\w+)", header, flags=re.MULTILINE)
+    here = {name: value for name, value in vars(event).items() if name.startswith(f"{letter}_")}
+    assert {name: compiled[f"TRACER_{name}"] for name in names} == here
+    assert names
+
+
+def test_sources(header: str, compiled: Values) -> None:
+    here = {name: value for name, value in vars(event).items() if name.startswith("BY_")}
+    names = enumerators(header, "tracer_source")
+    assert {name.removeprefix("TRACER_"): compiled[name] for name in names} == here
+
+
+def test_constants(compiled: Values) -> None:
+    assert compiled["TRACER_RECORD_BYTES"] == event.RECORD_BYTES == event.RECORD_DTYPE.itemsize
+    assert compiled["TRACER_SUM_SEED"] == event.SUM_SEED
+    assert compiled["TRACER_SUM_FACTOR"] == event.SUM_FACTOR
+    words = {kind: compiled[f"TRACER_WORDS_{name}"] for kind, (_struct, name) in KINDS.items()}
+    assert words == event.WORDS
+
+
+def test_observations_have_points_of_their_own() -> None:
+    assert {event.CODE[name] for name in event.POINTS} == set(range(len(event.POINTS)))
+    assert {*event.SENDS, *event.RECEIVES} <= set(event.POINTS)
 
 
 def test_records_are_little_endian_on_every_host() -> None:
-    record = np.zeros(1, event.EVENT_DTYPE)
-    record["start_ns"] = 0x0102030405060708
+    record = np.zeros(1, event.SEND_RECORD)
+    record["enter_ns"] = 0x0102030405060708
     assert record.tobytes()[:8] == bytes([8, 7, 6, 5, 4, 3, 2, 1])
+
+
+def naive_sum(record: bytes) -> int:
+    """The checksum from the words of bpf/event.h."""
+    words = [int.from_bytes(record[at : at + 8], "little") for at in range(0, 128, 8)]
+    total = 0xCBF29CE484222325
+    for word in [*words[: event.WORDS[record[122]]], words[14], words[15]]:
+        total = (total ^ word) * 0x100000001B3 % 2**64
+    return total
+
+
+def random_records(seed: int, count: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    records = np.frombuffer(rng.bytes(128 * count), event.SEND_RECORD).copy()
+    records["kind"] = rng.integers(1, 6, count)
+    return records
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_checksums_against_a_loop(seed: int) -> None:
+    records = random_records(seed, 101)
+    sums = event.checksums(records)
+    assert sums.dtype == np.uint64
+    assert sums.tolist() == [naive_sum(record.tobytes()) for record in records]
+    as_words = records.view(event.RECORD_DTYPE)
+    np.testing.assert_array_equal(event.checksums(as_words), sums)
+    np.testing.assert_array_equal(event.checksums(as_words["words"]), sums)
+    for kind in KINDS:
+        ours = records[records["kind"] == kind]
+        np.testing.assert_array_equal(event.checksums(ours), sums[records["kind"] == kind])
+
+
+def test_the_checksum_in_c_is_the_same(tmp_path: Path) -> None:
+    records = random_records(7, 23)
+    bytes_ = ",".join(map(str, records.tobytes()))
+    found = run(
+        tmp_path,
+        f"""static const unsigned char bytes[] __attribute__((aligned(8))) = {{{bytes_}}};
+        static const int words[] = {{0, TRACER_WORDS_SEND, TRACER_WORDS_RECV, TRACER_WORDS_OPT,
+                                     TRACER_WORDS_EXTRA, TRACER_WORDS_TASK}};
+        for (unsigned long i = 0; i < sizeof(bytes) / TRACER_RECORD_BYTES; i++) {{
+            const __u64 *record = (const void *)(bytes + i * TRACER_RECORD_BYTES);
+            int count = words[((const struct tracer_send *)record)->kind];
+            __u64 sum = TRACER_SUM_SEED;
+            for (int j = 0; j < TRACER_RECORD_WORDS; j++)
+                if (j < count || j >= 14)
+                    sum = (sum ^ record[j]) * TRACER_SUM_FACTOR;
+            printf("%lu\\t%lu\\n", i, (unsigned long)sum);
+        }}""",
+    )
+    assert [found[str(i)] for i in range(23)] == event.checksums(records).tolist()
+
+
+def test_what_is_exchanged_between_two_records_is_noticed() -> None:
+    records = random_records(1, 2)
+    records["kind"] = event.SEND
+    swapped = records.copy()
+    swapped["ret"] = records["ret"][::-1]
+    assert event.checksums(records).sum() != event.checksums(swapped).sum()
+
+
+def test_what_a_record_leaves_open_does_not_count() -> None:
+    records = np.zeros(2, event.RECV_RECORD)
+    records["kind"] = event.RECV
+    records["reserved1"][1] = 7
+    assert len(set(event.checksums(records).tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        np.zeros(128, "u1"),
+        np.zeros((3, 15), "<u8"),
+        np.zeros(3, [("enter_ns", "<u8")]),
+        np.zeros((2, 2), event.SEND_RECORD),
+    ],
+)
+def test_what_is_no_array_of_records_is_refused(records: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        event.words_of(records)
