@@ -44,7 +44,8 @@ def module_lines(
             yield unknown(meta, "msgchan requests", "module", "handlers recorded", len(handlers))
         return
     yield from _handlers(meta, before, after, handlers, slack)
-    yield from port_lines(meta, before, after, rows, slack)
+    unseen = _not_traced(meta, before, after)
+    yield from port_lines(meta, before, after, rows, slack, unseen)
     yield from _notified(meta, before, after, events, slack)
 
 
@@ -91,6 +92,18 @@ def _handlers(
             slack=slack.handlers[channel] + moving,
             excuse="under way when they were counted" if moving else "cut off in the middle",
         )
+
+
+def _not_traced(meta: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> int:
+    """How many requests on netlink came from threads that were not traced, at most.
+
+    Those that the module told to no tracer, and those of threads that another recorder traces.
+    """
+    first, last = before["counters"]["netlink"], after["counters"]["netlink"]
+    grown = {field: last[field] - first[field] for field in ("requests", "told")}
+    untold = 0 if _is_ungated(meta) else grown["requests"] - grown["told"]
+    foreign = after["late"]["netlink"]["foreign"] - before["early"]["netlink"]["foreign"]
+    return max(0, untold) + max(0, int(foreign))
 
 
 def _is_ungated(meta: dict[str, Any]) -> bool:

@@ -5,13 +5,13 @@ Only the recorder's network namespace is compared, whose port table was read. Th
 make the counts of a port differ:
 
 - A process may have sent requests in the recording before it was traced. The module counts these
-  at its port; the probes saw them as those of a process that is not traced. So a port may have at
-  most that many more. The same holds for a request that was open when tracing stopped.
+  at its port, and it counts how many requests it told to no tracer. So a port may have at most
+  that many more. The same holds for a request that was open when tracing stopped.
 - Some requests have no entry by port id, such as those of ports evicted from the full table. The
   module counts them at port id 0. What a port lacks is taken from there, as long as that count
   lasts, and the note says how much.
 
-What a port has more in replies and bytes is allowed only where it has more requests.
+What a port has more in replies and bytes is allowed only where it may have more requests, and has.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ def port_lines(
     after: dict[str, Any],
     rows: Mapping[str, pd.DataFrame],
     slack: Slack,
+    unseen: int,
 ) -> Iterator[Line]:
-    """Requests, their bytes, and replies by port id, as the module counted and the probes saw."""
+    """Requests, their bytes, and replies by port id, as the module counted and the probes saw.
+
+    ``unseen`` bounds how many requests threads made that were not traced then.
+    """
     proto = protocols(meta)["netlink"]
-    unseen = max(0, _foreign(after, "late") - _foreign(before, "early"))
     sent = _here(sent_messages(rows), proto, meta)
     queued = _here(queued_messages(rows), proto, meta)
     ports = sorted({*sent["portid"].tolist(), *queued["portid"].tolist()})
@@ -72,7 +75,8 @@ def port_lines(
         "msgchan requests by port id", "netlink_unicast", requests, cut,
         lambda port: (0, cut[port] + unseen),
     )  # fmt: skip
-    more = {port: max(0, requests.more(port)) for port in ports}
+    allowed = {port: range(cut[port] + unseen + 1) for port in ports}
+    more = {port: n if (n := requests.more(port)) in allowed[port] else 0 for port in ports}
     folding = set(requests.folded)
 
     sizes = _by_port(sent.groupby("portid")["size"].sum(), ports)
@@ -99,10 +103,6 @@ def _by_port(numbers: pd.Series[Any], ports: list[int]) -> ByPort:
 def _here(messages: pd.DataFrame, proto: int, meta: dict[str, Any]) -> pd.DataFrame:
     is_here = (messages["proto"] == proto) & (messages["netns"] == meta.get("netns", -1))
     return messages[is_here]
-
-
-def _foreign(reading: dict[str, Any], when: str) -> int:
-    return int(reading.get(when, {}).get("netlink", {}).get("foreign", 0))
 
 
 def _counted(
