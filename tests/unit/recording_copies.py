@@ -110,13 +110,13 @@ def duplicated(row: int) -> Change:
     return lambda frame: pd.concat([frame.iloc[: row + 1], frame.iloc[row:]])
 
 
-def moved(row: int, ns: int, *columns: str) -> Change:
-    """With the row at this position ``ns`` later in ``columns``."""
+def moved(row: int, by: int, *columns: str) -> Change:
+    """With the row at this position larger by ``by`` in ``columns``."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame = frame.copy()
-        for column in columns:
-            frame.loc[frame.index[row], column] += ns
-        return frame
+        new = {column: frame[column].to_numpy(copy=True) for column in columns}
+        for values in new.values():
+            values[row] = int(values[row]) + by
+        return frame.assign(**new)
 
     return change

@@ -110,7 +110,7 @@ def write(
     losses = {"recursion_misses": 0, "kprobe_misses": 0} | meta.pop("losses", {})
     decoder, log = Decoder(), LogCount()
     tables = decoder(np.concatenate(records))
-    sends = _logged(sends)
+    sends = typed("sends", sends)
     log.add(sends)
     end = {"interrupted_ns": None, "stopping_ns": 2**62, "stopped_ns": 2**62, "open": [], "cut": []}
     witnesses = {
@@ -213,11 +213,11 @@ def entries(kind: int, begin_ns: Any, end_ns: Any, **fields: Any) -> pd.DataFram
     return pd.DataFrame({"begin_ns": np.atleast_1d(begin_ns)} | who | fields)
 
 
-def _logged(sends: pd.DataFrame) -> pd.DataFrame:
-    """The log with all its columns and their types; what was left out is 0."""
+def typed(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a kind with all their columns and types; what was left out is 0."""
     columns = {}
-    for field in SCHEMAS["sends"]:
-        values = sends[field.name] if field.name in sends else pd.Series(0, sends.index)
+    for field in SCHEMAS[kind]:
+        values = frame[field.name] if field.name in frame else pd.Series(0, frame.index)
         columns[field.name] = values.fillna(0).to_numpy().astype(field.type.to_pandas_dtype())
     return pd.DataFrame(columns)
 

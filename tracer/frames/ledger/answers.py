@@ -89,7 +89,7 @@ def _received(
     lacking = missing.groupby(key).sum()
     since = asking.groupby(key)["at_ns"].min()
     received = log[(log["kind"] == RECEIVE) & (log["size"] > 0)]
-    received = received.join(since.rename("since"), on=key, how="inner")
+    received = received.merge(since.rename("since").reset_index(), on=key)
     received = received[received["end_ns"] >= received["since"]]
     more = received.groupby(key).size().reindex(lacking.index, fill_value=0)
     more = more - queued.groupby(key).size().reindex(lacking.index, fill_value=0)
