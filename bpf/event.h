@@ -66,6 +66,8 @@ enum tracer_point {
 #define TRACER_S_TRIED		0x010	/* the kernel called netlink_unicast to answer the sender */
 #define TRACER_S_DUMP		0x020	/* the reply is a part of a dump */
 #define TRACER_S_LAST		0x040	/* it is the last part */
+#define TRACER_S_HEADLESS	0x080	/* the buffer begins with no nlmsghdr: seq, type, flags are 0 */
+#define TRACER_S_SEVERAL	0x100	/* it has more messages; all their answers are QUEUED extras */
 
 /* A call of netlink_sendmsg whose buffer reached netlink_unicast. */
 struct tracer_send {
@@ -181,6 +183,7 @@ enum tracer_source {
 #define TRACER_X_RECEIVING	0x002	/* inside the thread's netlink_recvmsg */
 #define TRACER_X_LAST		0x004	/* QUEUED by a dump: its last part */
 #define TRACER_X_BYSTANDER	0x008	/* the thread is not traced, only the receiving socket */
+#define TRACER_X_HEADLESS	0x010	/* the message begins with no nlmsghdr: seq, type, flags are 0 */
 
 /*
  * MESSAGE: start_ns == end_ns is when netlink_unicast was entered; size is nlmsg_len.

@@ -1,44 +1,66 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The probes' maps: a stack of open calls for each thread, the ring buffer, and
- * the counters. An open call is one that was entered and has not returned.
+ * The probes' maps: a slot for each traced thread, in which the record of its system call is
+ * built; the traced sockets; the ring buffer; and the counters.
  *
- * tracer/attach/program.py defines these macros on the compiler's command line:
- * field offsets (OFF_*), numbers of argument slots (SLOTS_*), sites (SITE_*) and
- * HOME_NETNS, the recorder's own network namespace.
+ * tracer/attach/program.py defines these macros on the compiler's command line: field offsets
+ * (OFF_*), numbers of argument slots (SLOTS_*), sites (SITE_*), HOME_NETNS, the recorder's own
+ * network namespace, and MARKS: whether tasks and sockets can carry BPF storage.
  */
 #include <uapi/linux/ptrace.h>
 
-#define MAX_DEPTH 8	/* a power of two: frame_at() masks with it */
 #define AF_NETLINK 16
+#define OWNED 0x80000000U	/* in a slot's key: a thread has it; no thread id is so large */
+#define POLLED_MAX 4
 
-/* One open call. See struct tracer_event for the fields without a comment. */
-struct frame {
-	u64 start_ns;
-	u64 buf;
-	u64 id;			/* portid and seq, or sock */
-	u32 size;
+/* The system call that a thread is inside of. */
+enum call {
+	CALL_NONE,
+	CALL_SEND,
+	CALL_RECV,
+	CALL_SET,
+	CALL_GET,
+	CALL_POLL,
+};
+
+/* A netlink socket that an open poll asked about. */
+struct polled {
+	u64 sk;
+	u32 portid;
 	u32 netns;
-	u16 type;
-	u16 flags;
-	u8 point;
-	u8 proto;
-	u8 wanted;		/* something was observed inside, so emit this call at its return */
-	u8 direction;
+	u16 proto;
+	u16 pad[3];
 };
 
-enum traced {
-	BYSTANDER,		/* not traced itself, but sending to a traced socket right now */
-	TRACED,
-	TRACED_FRESH,		/* added while it ran: it may return from a call not seen to begin */
-};
-
+/*
+ * A traced thread. Its slot is `slots[tid % SLOTS]`, or an entry of `spilled` where another
+ * traced thread has that slot. A thread is inside one of the observed calls at a time, so
+ * that one record under construction is enough.
+ */
 struct thread {
-	u32 depth;
-	u32 tid;
+	u32 key;		/* its thread id | OWNED; 0 in a free slot */
 	u32 tgid;
-	u32 traced;		/* enum traced */
-	struct frame frames[MAX_DEPTH];
+	u32 crowded;		/* of a slot: some thread that belongs here is in `spilled` */
+	u8 open;		/* enum call */
+	u8 reached;		/* the open call got to netlink_unicast, nf_setsockopt or nf_getsockopt */
+	u8 fresh;		/* added while it ran: it may return from a call not seen to begin */
+	u8 marked;		/* it carries the storage that msgchan looks for */
+	u64 sk;			/* the socket that the open call is about */
+	u64 skb;		/* send: the buffer; get: address of the value's length */
+	u64 watched;		/* the socket that was looked up in `ports` last, and is there */
+	u64 dump_ns;		/* netlink_dump was entered; 0: it is not running */
+	u8 parts;		/* this netlink_dump has queued a part, which is in `part` */
+	u8 polls;		/* entries of `polled` */
+	u8 broadcasting;	/* inside netlink_broadcast */
+	u8 pad[5];
+	union {
+		u64 words[TRACER_RECORD_WORDS];
+		struct tracer_send send;
+		struct tracer_recv recv;
+		struct tracer_opt opt;
+	};
+	struct tracer_extra part;
+	struct polled polled[POLLED_MAX];
 };
 
 /* How a traced thread ended. */
@@ -49,36 +71,48 @@ struct ending {
 
 /*
  * Counts of one point's records. The ledger compares them with the records that
- * arrived on the disk; time_sum also reveals a record whose times were altered.
+ * arrived on the disk.
  */
 struct account {
 	u64 emitted;
 	u64 lost;		/* records for which the ring had no room */
-	u64 time_sum;		/* sum of start_ns + end_ns of the emitted records, modulo 2^64 */
+	u64 checksum;		/* sum of the checksums of the emitted records, modulo 2^64 */
 	u64 missed;		/* entries without return, returns without entry, full tables */
 };
 
-/* Requests and replies at the module's tracepoints; one for each enum msgchan_channel. */
+/* What the module tells of others; one for each enum msgchan_channel. */
 struct witness {
-	u64 foreign;		/* requests in HOME_NETNS by threads that are not traced */
-	u64 replies;		/* replies to traced sockets */
-	u64 foreign_replies;	/* replies to other sockets */
+	u64 foreign;		/* requests told in HOME_NETNS by threads that are not traced */
+	u64 replies;		/* messages on icmp_proto to traced sockets */
+	u64 foreign_replies;	/* messages on icmp_proto to other sockets */
 };
 
-BPF_F_TABLE("hash", u32, struct thread, threads, MAX_THREADS, BPF_F_ZERO_SEED);
+/* The call of the current thread, or of an interrupt on it, that sends to a traced socket. */
+struct origin {
+	u64 start_ns;
+	u64 skb;		/* of a unicast; 0 of a broadcast, which queues copies */
+};
+
+BPF_F_TABLE("array", u32, struct thread, slots, SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("hash", u32, struct thread, spilled, SLOTS, BPF_F_ZERO_SEED);
+/* Key: a slot's index, value: the thread that has it. An insertion that succeeds takes the slot. */
+BPF_F_TABLE("hash", u32, u32, owners, SLOTS, BPF_F_ZERO_SEED);
 BPF_F_TABLE("hash", u64, u32, ports, MAX_PORTS, BPF_F_ZERO_SEED);
-BPF_TABLE("lru_hash", u32, struct ending, endings, MAX_THREADS);
+/* 1 where some traced socket's port id ends in these bits: asked before `ports`, as it is cheap. */
+BPF_TABLE("array", u32, u32, port_hints, PORT_HINTS);
+BPF_F_TABLE("hash", u32, struct origin, origins, SLOTS, BPF_F_ZERO_SEED);
+BPF_TABLE("lru_hash", u32, struct ending, endings, SLOTS);
 /* Key tgid << 32 | uid: the user ids that traced processes ran as. The oldest are dropped. */
-BPF_TABLE("lru_hash", u64, u8, users, 4 * MAX_THREADS);
+BPF_TABLE("lru_hash", u64, u8, users, 4 * SLOTS);
 BPF_TABLE("percpu_array", u32, struct account, accounts, TRACER_POINTS);
 BPF_TABLE("percpu_array", u32, struct witness, witnesses, 4);
 BPF_TABLE("array", u32, struct thread, blank_thread, 1);
 BPF_RINGBUF_OUTPUT(events, RING_PAGES);
-
-static inline u64 id_of(u32 portid, u32 seq)
-{
-	return (u64)seq << 32 | portid;
-}
+#if MARKS
+/* Nothing is kept in these: that a task or socket has an entry marks it as traced. */
+BPF_TASK_STORAGE(marked_tasks, u32);
+BPF_SK_STORAGE(marked_sockets, u32);
+#endif
 
 /*
  * Read a field of a kernel structure. In an fentry or fexit program (typed = 1)
@@ -119,6 +153,11 @@ static inline u16 load16(int typed, u64 base, u32 offset)
 static inline u32 netns_of(int typed, u64 sk)
 {
 	return load32(typed, load64(typed, sk, OFF_SOCK_NET), OFF_NET_INUM);
+}
+
+static inline u16 proto_of(int typed, u64 sk)
+{
+	return load16(typed, sk, OFF_SOCK_PROTOCOL);
 }
 
 /*

@@ -1,208 +1,109 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Netlink messages: who sends what to whom, and when it is queued at the receiver.
- * Calls of netlink_unicast nest: the call that sends a request runs the kernel's
- * handler, which calls netlink_unicast for its reply. Dumps and broadcasts are
- * queued without netlink_unicast, but all go through __netlink_sendskb.
+ * Netlink messages: what a thread sends, which handler receives it, and how it is read.
+ * netlink_unicast nests: the call that sends a request runs the kernel's handler, which
+ * calls netlink_unicast for its reply. queue.c has the other end, the receiver's queue.
  */
-#define MAX_MESSAGES 16
-#define NLMSG_ERROR 2
-#define NLMSG_HDRLEN 16
-#define ALIGN_NLMSG(length) (((length) + 3) & ~3U)
-
-struct nlmsg_header {
-	u32 len;
-	u16 type;
-	u16 flags;
-	u32 seq;
-	u32 portid;
-};
-
-static inline u64 skb_data(int typed, u64 skb)
-{
-	return load64(typed, skb, OFF_SKB_DATA);
-}
-
-static inline void read_header(struct nlmsg_header *header, u64 data)
-{
-	header->len = 0;
-	bpf_probe_read_kernel(header, sizeof(*header), (void *)data);
-}
-
-static inline void describe(struct frame *frame, int typed, u64 sk, u64 skb, u32 proto, u32 portid)
-{
-	struct nlmsg_header header = {};
-
-	read_header(&header, skb_data(typed, skb));
-	frame->buf = skb;
-	frame->id = id_of(portid, header.seq);
-	frame->type = header.type;
-	frame->flags = header.flags;
-	frame->proto = proto;
-	frame->size = load32(typed, skb, OFF_SKB_LEN);
-	frame->netns = netns_of(typed, sk);
-}
+#define MAX_MESSAGES 1024
 
 /*
- * Emit a record for each message of a request's buffer after the first. More than
- * MAX_MESSAGES in one buffer are not read, and counted as missed.
+ * Emit a record for each message of the sent buffer after the first. What is beyond
+ * MAX_MESSAGES is not read, and counted as missed.
  */
-static inline void emit_messages(struct thread *thread, struct frame *first, int typed, u64 skb)
+static inline void emit_messages(struct thread *thread, u64 data, u32 at)
 {
-	u64 data = skb_data(typed, skb);
+	struct tracer_send *send = &thread->send;
 	struct nlmsg_header header = {};
-	struct frame frame = *first;
-	u32 at, room = first->size;
+	u32 room = send->buffer;
+	union {
+		struct tracer_extra extra;
+		u64 words[TRACER_RECORD_WORDS];
+	} record = {};
 	int i;
 
-	read_header(&header, data);
-	at = ALIGN_NLMSG(header.len);
+	record.extra.start_ns = send->unicast_ns;
+	record.extra.end_ns = send->unicast_ns;
+	record.extra.portid = send->portid;
+	record.extra.netns = send->netns;
+	record.words[14] = ids_of(thread);
+	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_MESSAGE, send->proto, 0,
+				TRACER_X_SENDING);
 #pragma clang loop unroll(disable)
 	for (i = 1; i < MAX_MESSAGES; i++) {
-		if (header.len < sizeof(header) || at + sizeof(header) > room)
+		if (at >= room || !read_header(&header, data + at, room - at, 0))
 			return;
-		read_header(&header, data + at);
-		frame.id = id_of(first->id, header.seq);
-		frame.type = header.type;
-		frame.flags = header.flags;
-		frame.size = header.len;
-		emit(thread, &frame, frame.start_ns, 0, TRACER_MESSAGE);
+		send->bits |= TRACER_S_SEVERAL;
+		record.extra.seq = header.seq;
+		record.extra.type = header.type;
+		record.extra.flags = header.flags;
+		record.extra.size = header.len;
+		emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_MESSAGE);
 		at += ALIGN_NLMSG(header.len);
 	}
-	if (at + sizeof(header) <= room)
-		count_missed(TRACER_NETLINK_UNICAST);
+	if (at < room && read_header(&header, data + at, room - at, 0))
+		count_missed(TRACER_POINT_MESSAGE);
 }
 
-static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 portid)
+/* The sender's own call of netlink_unicast. */
+static inline void request(struct thread *thread, int typed, u64 ssk, u64 skb, u32 dst)
 {
-	struct thread *thread = current_thread();
-	u32 proto = load16(typed, ssk, OFF_SOCK_PROTOCOL);
-	struct frame *frame;
-	u32 from;
+	struct tracer_send *send = &thread->send;
+	u64 data = load64(typed, skb, OFF_SKB_DATA);
+	struct nlmsg_header header = {};
 
-	if (!thread && portid && port_traced(netns_of(typed, ssk), proto, portid))
-		thread = enter_bystander();
-	if (!thread)
-		return 0;
-	frame = push(thread, TRACER_NETLINK_UNICAST);
-	if (!frame)
-		return 0;
-	from = portid_of(ssk);
-	describe(frame, typed, ssk, skb, proto, from ? from : portid);
-	frame->direction = !portid ? TRACER_TO_KERNEL : from ? TRACER_TO_PEER : TRACER_TO_USER;
-	if (!portid && frame->size > sizeof(struct nlmsg_header))
-		emit_messages(thread, frame, typed, skb);
-	return 0;
+	send->unicast_ns = bpf_ktime_get_ns();
+	thread->reached = 1;
+	thread->skb = skb;
+	send->portid = load32(typed, skb, OFF_SKB_CB + OFF_CB_PORTID);
+	send->netns = netns_of(typed, ssk);
+	send->buffer = load32(typed, skb, OFF_SKB_LEN);
+	send->size = send->buffer;
+	send->dst = dst;
+	send->proto = proto_of(typed, ssk);
+	send->bits = 0;
+	if (read_header(&header, data, send->buffer, send->proto)) {
+		send->seq = header.seq;
+		send->type = header.type;
+		send->flags = header.flags;
+		send->size = header.len;
+		if (ALIGN_NLMSG(header.len) < send->buffer)
+			emit_messages(thread, data, ALIGN_NLMSG(header.len));
+	} else {
+		send->seq = 0;
+		send->type = 0;
+		send->flags = 0;
+		send->bits = TRACER_S_HEADLESS;
+	}
+	if (thread->watched != ssk)
+		watch(thread, ssk, send->netns, send->proto, send->portid);
 }
 
-static inline int span_return(u8 point, s64 ret)
+static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 dst)
 {
-	struct thread *thread = current_thread();
-	struct frame *frame;
+	struct thread *thread = traced_thread();
 
-	if (!thread)
+	if (thread && thread->open == CALL_SEND && thread->sk == ssk) {
+		if (!thread->reached)
+			request(thread, typed, ssk, skb, dst);
 		return 0;
-	frame = pop(thread, point);
-	if (frame)
-		emit_span(thread, frame, ret);
-	leave_bystander(thread);
-	return 0;
+	}
+	if (!dst)
+		return 0;
+	if (thread && thread->open == CALL_SEND && thread->reached &&
+	    thread->send.portid == dst && thread->send.proto == proto_of(typed, ssk)) {
+		thread->send.bits |= TRACER_S_TRIED;
+		if (!(thread->send.bits & (TRACER_S_DONE | TRACER_S_SEVERAL))) {
+			thread->send.done_ns = bpf_ktime_get_ns();
+			thread->send.bits |= TRACER_S_DONE;
+		}
+	}
+	return note_origin(dst, skb);
 }
 
 ENTRY(netlink_unicast)
 {
 	return unicast_enter(TYPED(netlink_unicast), ARG(netlink_unicast, 0),
 			     ARG(netlink_unicast, 1), ARG(netlink_unicast, 2));
-}
-RETURN(netlink_unicast)
-{
-	return span_return(TRACER_NETLINK_UNICAST, (s32)RETVAL(netlink_unicast));
-}
-
-/* A broadcast's call is emitted only if one of its receivers was a traced socket. */
-static inline int broadcast_enter(int typed, u64 ssk, u64 skb)
-{
-	struct thread *thread = current_thread();
-	struct frame *frame;
-
-	if (!thread)
-		thread = enter_bystander();
-	if (!thread)
-		return 0;
-	frame = push(thread, TRACER_NETLINK_BROADCAST);
-	if (frame)
-		describe(frame, typed, ssk, skb, load16(typed, ssk, OFF_SOCK_PROTOCOL), 0);
-	return 0;
-}
-
-static inline int broadcast_return(s64 ret)
-{
-	struct thread *thread = current_thread();
-	struct frame *frame;
-
-	if (!thread)
-		return 0;
-	frame = pop(thread, TRACER_NETLINK_BROADCAST);
-	if (frame && frame->wanted)
-		emit_span(thread, frame, ret);
-	leave_bystander(thread);
-	return 0;
-}
-
-ENTRY(netlink_broadcast)
-{
-	return broadcast_enter(TYPED(netlink_broadcast), ARG(netlink_broadcast, 0),
-			       ARG(netlink_broadcast, 1));
-}
-RETURN(netlink_broadcast) { return broadcast_return((s32)RETVAL(netlink_broadcast)); }
-
-/*
- * Record that a message is about to be queued at a traced socket, or was lost
- * there (skb is 0). The record's ret is the negative errno that an NLMSG_ERROR
- * carries, 0 for an acknowledgement and for other messages.
- */
-static inline int receiver_enter(int typed, u8 point, u64 sk, u64 skb)
-{
-	u32 proto = load16(typed, sk, OFF_SOCK_PROTOCOL), portid = portid_of(sk);
-	struct thread *thread = current_thread();
-	struct frame *frame;
-	s32 error = 0;
-
-	if (!port_traced(netns_of(typed, sk), proto, portid))
-		return 0;
-	if (!thread)
-		thread = enter_bystander();
-	if (!thread)
-		return 0;
-	frame = push(thread, point);
-	if (frame && skb) {
-		describe(frame, typed, sk, skb, proto, portid);
-		if (frame->type == NLMSG_ERROR)
-			bpf_probe_read_kernel(&error, sizeof(error),
-					      (void *)(skb_data(typed, skb) + NLMSG_HDRLEN));
-	} else if (frame) {
-		frame->id = id_of(portid, 0);
-		frame->proto = proto;
-	}
-	frame = pop(thread, point);
-	if (frame)
-		emit(thread, frame, frame->start_ns, error, TRACER_SPAN);
-	leave_bystander(thread);
-	return 0;
-}
-
-/* Unicasts, broadcasts and the parts of dumps are all queued by this function. */
-ENTRY(__netlink_sendskb)
-{
-	return receiver_enter(TYPED(__netlink_sendskb), TRACER_NETLINK_SENDSKB,
-			      ARG(__netlink_sendskb, 0), ARG(__netlink_sendskb, 1));
-}
-
-/* The receive queue was full: a message for this socket is lost. */
-ENTRY(netlink_overrun)
-{
-	return receiver_enter(TYPED(netlink_overrun), TRACER_NETLINK_OVERRUN,
-			      ARG(netlink_overrun, 0), 0);
 }
 
 /*
@@ -211,99 +112,133 @@ ENTRY(netlink_overrun)
  */
 static inline int rcv_skb_enter(u64 skb)
 {
-	struct thread *thread = traced_thread();
-	struct frame *outer, *frame;
+	struct thread *thread = inside(CALL_SEND);
 
-	if (!thread)
+	if (!thread || !thread->reached || thread->skb != skb ||
+	    thread->send.bits & TRACER_S_BEGUN)
 		return 0;
-	outer = top(thread);
-	if (!outer || outer->point != TRACER_NETLINK_UNICAST || outer->buf != skb)
-		return 0;
-	frame = push(thread, TRACER_NETLINK_RCV_SKB);
-	if (frame) {
-		frame->buf = skb;
-		frame->id = outer->id;
-		frame->proto = outer->proto;
-		frame->netns = outer->netns;
-		frame->type = outer->type;
-	}
-	frame = pop(thread, TRACER_NETLINK_RCV_SKB);
-	if (frame)
-		emit(thread, frame, frame->start_ns, 0, TRACER_SPAN);
+	thread->send.begin_ns = bpf_ktime_get_ns();
+	thread->send.bits |= TRACER_S_BEGUN;
 	return 0;
 }
 
 ENTRY(netlink_rcv_skb) { return rcv_skb_enter(ARG(netlink_rcv_skb, 0)); }
 
-/* One call makes one part of a dump. The record's flags are 1 if it was the last part. */
-static inline int dump_enter(u64 sk)
+static inline int sendmsg_enter(int typed, u64 sock)
 {
-	struct thread *thread = traced_thread();
-	struct frame *frame;
+	struct thread *thread = open_call(CALL_SEND);
 
 	if (!thread)
 		return 0;
-	frame = push(thread, TRACER_NETLINK_DUMP);
-	if (frame) {
-		frame->id = id_of(portid_of(sk), 0);
-		frame->proto = load16(0, sk, OFF_SOCK_PROTOCOL);
-		frame->netns = netns_of(0, sk);
-		frame->buf = sk;
-	}
+	thread->sk = load64(typed, sock, OFF_SOCKET_SK);
+	thread->send.enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
-static inline int dump_return(s32 ret)
+static inline int sendmsg_return(s64 ret)
 {
-	struct thread *thread = traced_thread();
-	struct frame *frame;
-	u8 running = 1;
+	struct thread *thread = close_call(CALL_SEND);
+
+	if (!thread || !thread->reached)
+		return 0;
+	thread->send.exit_ns = bpf_ktime_get_ns();
+	thread->send.ret = ret;
+	thread->words[14] = ids_of(thread);
+	thread->words[15] = tail(TRACER_SEND, TRACER_POINT_SEND, thread->send.proto,
+				 thread->send.channel, thread->send.bits);
+	emit(thread->words, TRACER_WORDS_SEND, TRACER_POINT_SEND);
+	return 0;
+}
+
+ENTRY(netlink_sendmsg)
+{
+	return sendmsg_enter(TYPED(netlink_sendmsg), ARG(netlink_sendmsg, 0));
+}
+RETURN(netlink_sendmsg) { return sendmsg_return((s32)RETVAL(netlink_sendmsg)); }
+
+static inline int recvmsg_enter(int typed, u64 sock, u32 flags)
+{
+	struct thread *thread = open_call(CALL_RECV);
 
 	if (!thread)
 		return 0;
-	frame = pop(thread, TRACER_NETLINK_DUMP);
-	if (!frame)
-		return 0;
-	bpf_probe_read_kernel(&running, 1, (void *)(frame->buf + OFF_NETLINK_CB_RUNNING));
-	frame->flags = !running;
-	frame->buf = 0;
-	emit_span(thread, frame, ret);
+	thread->sk = load64(typed, sock, OFF_SOCKET_SK);
+	thread->recv.flags = flags;
+	thread->recv.bits = 0;
+	thread->recv.enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
-ENTRY(netlink_dump) { return dump_enter(ARG(netlink_dump, 0)); }
-RETURN(netlink_dump) { return dump_return(RETVAL(netlink_dump)); }
-
-/* A traced thread binds a socket: from now on messages to it are recorded. */
-static inline int insert_enter(int typed, u64 sk, u32 portid)
+/* A kretprobe does not have the function's arguments any more: then sock is not used. */
+static inline int recvmsg_return(int typed, u64 sock, s64 ret)
 {
-	struct thread *thread = traced_thread();
-	u32 tgid;
-	u64 key;
+	struct thread *thread = close_call(CALL_RECV);
+	u64 sk;
 
 	if (!thread)
 		return 0;
-	tgid = thread->tgid;
-	key = port_key(netns_of(typed, sk), load16(typed, sk, OFF_SOCK_PROTOCOL), portid);
-	if (ports.update(&key, &tgid))
-		count_missed(TRACER_NETLINK_SENDSKB);
-	return 0;
-}
-
-ENTRY(netlink_insert)
-{
-	return insert_enter(TYPED(netlink_insert), ARG(netlink_insert, 0), ARG(netlink_insert, 1));
-}
-
-static inline int release_enter(int typed, u64 sock)
-{
-	u64 sk = load64(typed, sock, OFF_SOCKET_SK), key;
-
-	if (!sk)
+	/* Nothing read: of interest only as a failure, and waiting in vain is none. */
+	if (!(thread->recv.bits & TRACER_R_COPY) && (ret >= 0 || ret == -11 || ret == -512))
 		return 0;
-	key = port_key(netns_of(0, sk), load16(0, sk, OFF_SOCK_PROTOCOL), portid_of(sk));
-	ports.delete(&key);
+	thread->recv.exit_ns = bpf_ktime_get_ns();
+	sk = typed ? load64(1, sock, OFF_SOCKET_SK) : thread->sk;
+	thread->recv.ret = ret;
+	if (!(thread->recv.bits & TRACER_R_COPY))
+		thread->recv.size = 0;
+	thread->recv.portid = portid_of(sk);
+	thread->recv.netns = netns_of(typed, sk);
+	thread->recv.reserved0 = 0;
+	thread->words[14] = ids_of(thread);
+	thread->words[15] = tail(TRACER_RECV, TRACER_POINT_RECV, proto_of(typed, sk), 0,
+				 thread->recv.bits);
+	emit(thread->words, TRACER_WORDS_RECV, TRACER_POINT_RECV);
 	return 0;
 }
 
-ENTRY(netlink_release) { return release_enter(TYPED(netlink_release), ARG(netlink_release, 0)); }
+ENTRY(netlink_recvmsg)
+{
+	return recvmsg_enter(TYPED(netlink_recvmsg), ARG(netlink_recvmsg, 0),
+			     ARG(netlink_recvmsg, 3));
+}
+RETURN(netlink_recvmsg)
+{
+	return recvmsg_return(TYPED(netlink_recvmsg), ARG(netlink_recvmsg, 0),
+			      (s32)RETVAL(netlink_recvmsg));
+}
+
+/*
+ * The copy of a datagram to user space. This tracepoint is at the begin of
+ * skb_copy_datagram_iter and costs half of what a probe of that function does.
+ */
+RAW_TRACEPOINT_PROBE(skb_copy_datagram_iovec)
+{
+	struct thread *thread = inside(CALL_RECV);
+
+	if (!thread || thread->recv.bits & TRACER_R_COPY)
+		return 0;
+	thread->recv.copy_ns = bpf_ktime_get_ns();
+	thread->recv.skb = ctx->args[0];
+	thread->recv.size = ctx->args[1];
+	thread->recv.bits = TRACER_R_COPY;
+	return 0;
+}
+
+static inline int copied(u64 skb)
+{
+	struct thread *thread = inside(CALL_RECV);
+
+	if (!thread || (thread->recv.bits & (TRACER_R_COPY | TRACER_R_COPIED)) != TRACER_R_COPY)
+		return 0;
+	thread->recv.copied_ns = bpf_ktime_get_ns();
+	if (skb)
+		thread->recv.skb = skb;
+	thread->recv.bits |= TRACER_R_COPIED;
+	return 0;
+}
+
+/*
+ * What netlink_recvmsg does with a datagram after it was copied. Kernels without this
+ * function are observed at the return of the copy.
+ */
+ENTRY(skb_free_datagram) { return copied(ARG(skb_free_datagram, 1)); }
+RETURN(skb_copy_datagram_iter) { return copied(0); }

@@ -145,6 +145,32 @@ def test_failed_requests_are_received_and_done_too() -> None:
     ]
 
 
+def test_a_whole_request_is_told_at_once() -> None:
+    """With the times at which the others fire; nobody is marked, so ``handled`` keeps silent."""
+    names = (*STAGES, "handled", "handled_any")
+    with (
+        raw.opened() as sock,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        listening(*names) as heard,
+    ):
+        raw.ask(sock, raw.ECHO, b"abc", reply_size=5, token=6)
+        raw.get(udp, raw.SOURCE, reply_size=9, delays=(1_000_000, 0, 2_000_000))
+        with pytest.raises(OSError, match="Invalid argument"):
+            udp.setsockopt(0, raw.SOCKOPT + 1, b"short")
+    mine = heard.of(os.getpid())
+    assert "handled" not in {name for name, _ in mine}
+    echo, get, failed = (fields for name, fields in mine if name == "handled_any")
+    assert (echo["token"], echo["channel"], echo["error"]) == (6, raw.NETLINK, 0)
+    assert echo["portid"] == sock_id(heard)
+    assert echo["begin_ns"] < echo["done_ns"]
+    assert (echo["copy_ns"], echo["copied_ns"], echo["size"]) == (0, 0, 0)
+    assert get["done_ns"] - get["begin_ns"] >= 1_000_000
+    assert get["done_ns"] <= get["copy_ns"]
+    assert get["copied_ns"] - get["copy_ns"] >= 2_000_000
+    assert get["size"] == raw.REPLY.size + 9
+    assert (failed["channel"], failed["error"]) == (raw.SETSOCKOPT, -errno.EINVAL)
+
+
 def test_stats_and_ports_tell_nothing() -> None:
     with listening(*STAGES) as heard, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         raw.stats()

@@ -58,7 +58,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def until_recorded(path: Path) -> None:
     """Return when the recording at ``path`` has written events of some seconds."""
-    wait_for(lambda: len(list((path / "events").glob("*.parquet"))) >= 3)
+    wait_for(lambda: len(list((path / "send_calls").glob("*.parquet"))) >= 3)
 
 
 @contextmanager
@@ -90,8 +90,8 @@ def edited(run: Run, directory: Path, factor: int) -> Run:
     meta: dict[str, Any] = json.loads(file.read_text())
     before, after = (meta["stats"][name]["counters"] for name in ("before", "after"))
     for channel in ("netlink", "setsockopt", "getsockopt"):
-        counted = after[channel]["requests"] - before[channel]["requests"]
-        after[channel]["requests"] = before[channel]["requests"] + factor * counted
+        counted = after[channel]["told"] - before[channel]["told"]
+        after[channel]["told"] = before[channel]["told"] + factor * counted
     file.write_text(json.dumps(meta))
     return load(directory)
 

@@ -92,8 +92,7 @@ def test_a_namesake_is_not_recorded_and_does_not_end_ours(recorder: Recorder) ->
     assert run.exchanges["token"].tolist() == [1, 2]
     assert run.exchanges["status"].eq("ok").all()
     assert run.exchanges["reply_ns"].notna().all()
-    # System calls do not tell their socket's namespace: 0.
-    assert set(run.events["netns"]) == {0, run.meta["netns"]}
+    assert set(run.events["netns"]) == {run.meta["netns"]}
     line = run.ledger.set_index("line").loc["msgchan netlink requests"]
     assert (line["count"], line["other"], line["note"]) == (2, 2, "")
 

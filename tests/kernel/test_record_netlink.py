@@ -7,7 +7,9 @@ import errno
 import os
 import select
 import socket
+import struct
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +28,8 @@ from tracer.recorder.record import record_command
 
 COUNT = 23
 MSG_PEEK, MSG_TRUNC = 0x2, 0x20
+#: rtnetlink's request for one interface, and the flags NLM_F_REQUEST | NLM_F_ACK.
+RTM_GETLINK, REQUEST_ACK = 18, 0x5
 
 
 def test_echo_is_split_into_every_stage(recorder: Recorder) -> None:
@@ -58,8 +62,8 @@ def test_echo_is_split_into_every_stage(recorder: Recorder) -> None:
     assert (rows["first_reply_ns"] < rows["total_ns"]).all()
 
 
-def test_the_nested_unicast_has_its_own_duration(recorder: Recorder) -> None:
-    """The re-entrant call: outer and inner, each with its own start and end."""
+def test_the_reply_lies_inside_the_request(recorder: Recorder) -> None:
+    """The re-entrant call: the reply is sent and queued inside the request's netlink_unicast."""
     with recorder() as handle, MsgchanSocket() as sock:
         for i in range(COUNT):
             sock.request(Op.ECHO, token=i + 1, handler_delay_ns=300_000)
@@ -147,7 +151,7 @@ def test_another_thread_receives(recorder: Recorder) -> None:
         reader.join()
     assert sorted(got) == list(range(1, COUNT + 1))
     assert handle.run.exchanges["status"].eq("ok").all()
-    receives = handle.run.events[handle.run.events["point"] == "recvfrom"]
+    receives = handle.run.events[handle.run.events["point"] == "netlink_recvmsg"]
     assert receives["tid"].nunique() == 1
     assert receives["tid"].iloc[0] not in handle.run.exchanges["tid"].to_numpy()
 
@@ -201,7 +205,7 @@ def test_peeks_count_as_queue(recorder: Recorder) -> None:
             sock.receive()
         raw.close()
     events = handle.run.events
-    peeks = events[(events["point"] == "recvfrom") & (events["flags"] & MSG_PEEK != 0)]
+    peeks = events[(events["point"] == "netlink_recvmsg") & (events["flags"] & MSG_PEEK != 0)]
     assert len(peeks) == COUNT
     assert handle.run.exchanges["status"].eq("ok").all()
     assert (handle.run.exchanges["queue_ns"].to_numpy() > 0).all()
@@ -222,8 +226,7 @@ def test_read_write_and_their_vectors(recorder: Recorder) -> None:
         sock.recvmsg(100)
         sock.close()
     points = handle.run.events["point"].value_counts()
-    assert (points["write"], points["read"]) == (2, 2)
-    assert (points["sendmsg"], points["recvmsg"]) == (1, 1)
+    assert (points["netlink_sendmsg"], points["netlink_recvmsg"]) == (3, 3)
     rows = handle.run.exchanges
     assert len(rows) == 3
     assert rows["status"].eq("ok").all()
@@ -237,9 +240,50 @@ def test_sendmmsg_and_recvmmsg(recorder: Recorder) -> None:
     assert record_command(path, [str(program)], probes=recorder.probes) == 0
     run = recorder.opened(path)
     points = run.events["point"].value_counts()
-    assert (points["sendmmsg"], points["recvmmsg"]) == (1, 1)
+    assert (points["netlink_sendmsg"], points["netlink_recvmsg"]) == (3, 3)
     assert len(run.exchanges) == 3
     assert run.exchanges["status"].eq("ok").all()
+
+
+def batch(count: int) -> bytes:
+    """So many acknowledged requests to rtnetlink that fail, all with the sequence number 0."""
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 1 << 30, 0, 0)
+    head = wire.NLMSGHDR.pack(wire.NLMSGHDR.size + len(body), RTM_GETLINK, REQUEST_ACK, 0, 0)
+    return (head + body) * count
+
+
+@pytest.mark.parametrize("count", [2, 40, 500])
+def test_every_message_of_a_buffer_is_a_row(recorder: Recorder, count: int) -> None:
+    """Each with its own error, although all have the same sequence number."""
+    with recorder(full=False) as handle:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 22)
+        sock.bind((0, 0))
+        data = batch(count)
+        assert sock.send(data) == len(data)
+        for _ in range(count):
+            assert struct.unpack_from("=i", sock.recv(1000), 16)[0] == -errno.ENODEV
+        sock.close()
+    rows = handle.run.exchanges.query("channel == 'netlink'")
+    assert len(rows) == count
+    assert rows["errno"].eq(errno.ENODEV).all()
+    assert rows["status"].eq("error").all()
+    assert rows["request_bytes"].eq(32).all()
+    assert rows["replies"].eq(1).all()
+
+
+def test_a_buffer_is_split_where_the_kernel_splits_it(recorder: Recorder) -> None:
+    """iproute2 sends more bytes than its message has: the rest is zero and is no message."""
+    with recorder(full=False) as handle:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        sock.bind((0, 0))
+        for rest in (bytes(128), b"\x0f" + bytes(15), b"\xff" * 16, b"\x10"):
+            assert sock.send(batch(1) + rest) == 32 + len(rest)
+            sock.recv(1000)
+        sock.close()
+    rows = handle.run.exchanges.query("channel == 'netlink'")
+    assert rows["request_bytes"].tolist() == [32] * 4
+    assert rows["errno"].eq(errno.ENODEV).all()
 
 
 def test_replies_that_nobody_reads(recorder: Recorder) -> None:
@@ -299,6 +343,42 @@ def test_a_dump_is_one_exchange(recorder: Recorder) -> None:
     assert dump["replies"] == parts > 1
     assert dump["comm"] == "ip"
     assert dump["handler_ns"] > 0
+
+
+def test_a_dump_that_fails_says_so(recorder: Recorder) -> None:
+    """The error is inside NLMSG_DONE: there is no such table."""
+    path = recorder.path / "ip"
+    command = ["ip", "route", "show", "table", "12345"]
+    assert record_command(path, command, probes=recorder.probes) != 0
+    run = recorder.opened(path, full=False)
+    (dump,) = run.exchanges[run.exchanges["msg_type"] == 26].itertuples()
+    assert (dump.status, dump.errno) == ("error", errno.ENOENT)
+
+
+def test_a_socket_of_another_process(recorder: Recorder) -> None:
+    """It was bound before it was traced, by another process, and is traced once we send on it."""
+    parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    code = """
+import socket, sys
+there = socket.socket(fileno=int(sys.argv[1]))
+sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 30)
+sock.bind((0, 0))
+socket.send_fds(there, [b"x"], [sock.fileno()])
+there.recv(1)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(child.fileno())], pass_fds=[child.fileno()]
+    ):
+        _data, (fd,), _flags, _address = socket.recv_fds(parent, 1, 1)
+        with recorder() as handle, socket.socket(fileno=fd) as sock:
+            for _ in range(COUNT):
+                sock.send(wire.NLMSGHDR.pack(16 + 5, 0, 0, 9, 0) + b"plain")
+                sock.recv(100)
+        parent.send(b"x")
+    rows = handle.run.exchanges
+    assert len(rows) == COUNT
+    assert rows["status"].eq("ok").all()
+    assert rows["copy_ns"].notna().all()
 
 
 @pytest.mark.parametrize("seed", ["seed_004", "seed_000"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from tracer.attach import leftovers
 from tracer.attach.btf import Btf
 from tracer.attach.plan import Offer
+from tracer.attach.sites import STORAGE
 from tracer.errors import TracerError
 from tracer.module import headers
 
@@ -93,24 +94,35 @@ def offer() -> Offer:
         )
     listing = (directory / "available_filter_functions").read_text()
     functions = frozenset(line.split(" ", 1)[0] for line in listing.splitlines())
-    reason, named = _fentry(Btf.of_running_kernel)
+    reason, named, storage = _fentry(Btf.of_running_kernel)
     return Offer(
         functions=functions,
         btf_functions=named,
         fentry=reason,
         module=module_loaded(),
         breakpoint=_has_breakpoints(),
+        storage=storage,
     )
 
 
-def _fentry(read: Callable[[], Btf]) -> tuple[str, frozenset[str]]:
+def _fentry(read: Callable[[], Btf]) -> tuple[str, frozenset[str], bool]:
+    """Why fentry is refused (or ""), the functions in BTF, and whether tasks can be marked."""
     try:
-        named = frozenset(read().functions())
+        btf = read()
     except TracerError as error:
-        return error.why, frozenset()
+        return error.why, frozenset(), False
+    named = frozenset(btf.functions())
     if "bpf_trampoline_link_prog" not in _bpf_symbols():
-        return "this kernel has no BPF trampolines", named
-    return "", named
+        return "this kernel has no BPF trampolines", named, False
+    return "", named, all(_has(btf, path) for path in STORAGE.values())
+
+
+def _has(btf: Btf, path: str) -> bool:
+    try:
+        btf.offset(path)
+    except KeyError:
+        return False
+    return True
 
 
 def _bpf_symbols() -> set[str]:

@@ -14,14 +14,19 @@ from dataclasses import dataclass, field
 from tracer.attach.sites import (
     ABSENT,
     BREAKPOINT,
+    COPY_TRACEPOINT,
     FENTRY,
     FUNCTIONS,
+    HANDLED_ANY,
+    HANDLED_MARKED,
+    ICMP_SENT,
     KPROBE,
+    MARKING,
     MODULE_TRACEPOINT,
-    MODULE_TRACEPOINTS,
     RAW_TRACEPOINT,
     RELAY,
     TASK_TRACEPOINTS,
+    Function,
 )
 from tracer.errors import TracerError
 
@@ -33,7 +38,8 @@ class Offer:
     ``functions`` are the functions that ftrace can hook, ``btf_functions`` those that
     the kernel's BTF names, which fentry requires. ``fentry`` is the reason why this kernel
     refuses fentry, or ``""`` if it does not. ``module``: msgchan is loaded, with its
-    tracepoints. ``breakpoint``: hardware execution breakpoints can be used.
+    tracepoints. ``breakpoint``: hardware execution breakpoints can be used. ``storage``: tasks
+    and sockets can carry BPF storage.
     """
 
     functions: frozenset[str]
@@ -41,6 +47,7 @@ class Offer:
     fentry: str
     module: bool
     breakpoint: bool
+    storage: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,15 @@ class Plan:
 
     ``copy`` is the kind of site for the copy of a socket option's value, ``module`` whether
     msgchan's tracepoints are used, and ``functions`` the kind of site of each function.
+    ``marks``: traced threads and sockets are marked by BPF storage, by which msgchan and the
+    probes tell them from others at the cost of one load.
     """
 
     sites: tuple[Site, ...]
     copy: str
     module: bool
     functions: Mapping[str, str] = field(default_factory=dict)
+    marks: bool = False
 
     @property
     def full(self) -> bool:
@@ -99,24 +109,29 @@ def make_plan(offer: Offer, attach: str = "auto", copy: str = "auto") -> Plan:
     """
     if attach == FENTRY and offer.fentry:
         raise TracerError("cannot attach by fentry", offer.fentry, "use --attach auto or kprobe")
-    functions = {f.name: _function_site(f.name, offer, attach) for f in FUNCTIONS}
+    functions = {f.name: _function_site(f, offer, attach) for f in FUNCTIONS}
     _require_needed(functions)
+    kinds = {name: site.site for name, site in functions.items()}
+    marks = offer.storage and all(kinds[name] in (FENTRY, ABSENT) for name in MARKING)
     sites = [
-        Site(f.point, functions[f.name].site, f.name, functions[f.name].reason) for f in FUNCTIONS
+        Site(f.point, functions[f.name].site, f.name, functions[f.name].reason)
+        for f in FUNCTIONS
+        if not (f.instead and kinds[f.name] == ABSENT)
     ]
+    sites.append(
+        Site("skb_copy_datagram_iter", RAW_TRACEPOINT, f"skb:{COPY_TRACEPOINT}", "its begin")
+    )
     sites += [Site("", RAW_TRACEPOINT, name, "follows threads") for name in TASK_TRACEPOINTS]
-    sites += _module_sites(offer)
+    sites += _module_sites(offer, marks)
     copy_site = _copy_site(offer, copy)
     sites.append(copy_site)
-    return Plan(
-        tuple(sites),
-        copy_site.site,
-        offer.module,
-        {name: site.site for name, site in functions.items()},
-    )
+    return Plan(tuple(sites), copy_site.site, offer.module, kinds, marks)
 
 
-def _function_site(name: str, offer: Offer, attach: str) -> Site:
+def _function_site(function: Function, offer: Offer, attach: str) -> Site:
+    name = function.name
+    if function.instead in offer.functions:
+        return Site("", ABSENT, name, f"{function.instead} tells the same")
     if name not in offer.functions:
         return Site("", ABSENT, name, "this kernel has no such traceable function")
     if attach == KPROBE:
@@ -139,15 +154,17 @@ def _require_needed(functions: Mapping[str, Site]) -> None:
             )
 
 
-def _module_sites(offer: Offer) -> list[Site]:
+def _module_sites(offer: Offer, marks: bool) -> list[Site]:
     site, reason = (
         (MODULE_TRACEPOINT, "declared by msgchan")
         if offer.module
         else (ABSENT, "msgchan is not loaded ('tracer kmod load')")
     )
-    point = {"request_received": "msgchan_handler", "copy_begin": "msgchan_copy"}
+    handled = f"msgchan:{HANDLED_MARKED if marks else HANDLED_ANY}"
     return [
-        Site(point.get(name, ""), site, f"msgchan:{name}", reason) for name in MODULE_TRACEPOINTS
+        Site("msgchan_handler", site, handled, reason),
+        Site("msgchan_copy", site, handled, reason),
+        Site("", site, f"msgchan:{ICMP_SENT}", reason),
     ]
 
 
@@ -168,5 +185,5 @@ def _copy_site(offer: Offer, copy: str) -> Site:
             "this processor offers no execution breakpoint",
             "use --copy relay or absent",
         )
-    reason = "msgchan:copy_begin and copy_end" if copy == MODULE_TRACEPOINT else "chosen"
-    return Site("copy_to_user", copy, target.get(copy, "msgchan:copy_begin"), reason)
+    reason = "told with msgchan's requests" if copy == MODULE_TRACEPOINT else "chosen"
+    return Site("copy_to_user", copy, target.get(copy, f"msgchan:{HANDLED_MARKED}"), reason)

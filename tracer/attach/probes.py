@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import bcc
 
 from tracer.attach import doctor, relay
 from tracer.attach.btf import Btf
-from tracer.attach.ending import Ending, OpenCall, Stopped, open_calls
+from tracer.attach.ending import Ending, Stopped
 from tracer.attach.plan import Plan
-from tracer.attach.program import compiler_flags, program_text
+from tracer.attach.program import PORT_HINTS, SLOTS, compiler_flags, program_text
 from tracer.attach.ring import Ring
 from tracer.attach.sites import (
     BREAKPOINT,
@@ -25,16 +26,18 @@ from tracer.attach.sites import (
     RELAY,
     Function,
 )
+from tracer.attach.sockets import BoundSocket, descriptor_of
+from tracer.attach.threads import Threads
 from tracer.errors import TracerError
-from tracer.event import POINTS, NotUnderstood
+from tracer.event import RECORD_POINTS, NotUnderstood
 from tracer.processes import users
 
 #: A kretprobe needs one instance for each call in progress. For a function that never sleeps
 #: one per CPU would do if calls were not preempted; 64 allow for that. The kernel's limit is
 #: 4096 (KRETPROBE_MAXACTIVE_MAX).
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
+_BPF_NOEXIST = 1
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
-_TRACED_FRESH = 2
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,13 @@ class Account:
     """One point's counts, summed over the CPUs (``struct account`` in bpf/maps.c).
 
     ``emitted`` records were written to the ring; ``lost`` ones found no room there.
-    ``time_sum`` is the sum of ``start_ns + end_ns`` of the emitted records modulo 2**64.
+    ``checksum`` is the sum of the checksums of the emitted records modulo 2**64.
     ``missed`` counts what the probe could not observe, such as calls whose return it missed.
     """
 
     emitted: int
     lost: int
-    time_sum: int
+    checksum: int
     missed: int
 
     def since(self, before: Account) -> Account:
@@ -56,7 +59,7 @@ class Account:
         return Account(
             self.emitted - before.emitted,
             self.lost - before.lost,
-            (self.time_sum - before.time_sum) % 2**64,
+            (self.checksum - before.checksum) % 2**64,
             self.missed - before.missed,
         )
 
@@ -72,17 +75,35 @@ class Program(bcc.BPF):  # type: ignore[misc]
         """The table of this name. Raises KeyError where there is none."""
         return super().get_table(name.encode(), **how)
 
+    def insert(self, name: str, key: Any, value: Any) -> bool:
+        """Add an entry to a hash table, in one step; False if it has one of this key.
+
+        ``key`` and ``value`` are ctypes values.
+        """
+        table = bcc.lib.bpf_table_fd(self.module, name.encode())
+        exists = bcc.lib.bpf_update_elem(
+            table, ctypes.byref(key), ctypes.byref(value), _BPF_NOEXIST
+        )
+        return not exists
+
 
 class Probes:
     """The attached probes of one plan.
 
     ``ring_bytes`` is the ring's data size, a power of two and a multiple of the
-    page size. Everything is attached when the constructor returns; nothing is
-    traced until :meth:`trace`. Raises :class:`TracerError` when the program does
+    page size. ``protocols`` are the numbers of msgchan's two netlink protocols, ``options``
+    those of its socket options. Everything is attached when the constructor returns; nothing
+    is traced until :meth:`trace`. Raises :class:`TracerError` when the program does
     not compile, load or attach.
     """
 
-    def __init__(self, plan: Plan, ring_bytes: int, protocols: tuple[int, int] = (30, 31)) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        ring_bytes: int,
+        protocols: tuple[int, int] = (30, 31),
+        options: range = range(10128, 10130),
+    ) -> None:
         page = os.sysconf("SC_PAGESIZE")
         if ring_bytes < page or ring_bytes & (ring_bytes - 1):
             raise TracerError(
@@ -110,6 +131,7 @@ class Probes:
             self._attach_kprobes()
             if plan.copy == RELAY:
                 self._bpf.attach_raw_tracepoint(tp=b"copy_to_user", fn_name=b"on_copy_relay")
+            self._threads = Threads(self._bpf, SLOTS, options)
             self.ring = Ring(self._bpf["events"].map_fd, ring_bytes)
         except BaseException:
             self._bpf.cleanup()
@@ -119,9 +141,10 @@ class Probes:
         probed = [f for f in FUNCTIONS if self.plan.functions[f.name] == KPROBE]
         try:
             for function in probed:
-                self._bpf.attach_kprobe(
-                    event=function.name.encode(), fn_name=f"entry_{function.name}".encode()
-                )
+                if function.entry:
+                    self._bpf.attach_kprobe(
+                        event=function.name.encode(), fn_name=f"entry_{function.name}".encode()
+                    )
             for function in probed:
                 if function.returns:
                     self._bpf.attach_kretprobe(
@@ -156,19 +179,13 @@ class Probes:
             relay.enlist(tgid)
 
     def _trace_thread(self, tid: int, tgid: int, fresh: bool) -> None:
-        threads = self._bpf["threads"]
-        key = threads.Key(tid)
-        known = threads.get(key)
-        if known is not None and known.traced and known.tgid == tgid:
+        if self._threads.process_of(tid) == tgid:
             return  # the fork probe has entered it already
-        # Set the breakpoint before the thread is in the map. From then on the fork probe enters
+        # Set the breakpoint before the thread has its slot. From then on the fork probe enters
         # the threads that it starts, and those must have inherited the breakpoint.
         if self.plan.copy == BREAKPOINT:
             self._attach_breakpoint(tid)
-        leaf = threads.Leaf()
-        leaf.tid, leaf.tgid = tid, tgid
-        leaf.traced = _TRACED_FRESH if fresh else 1
-        threads[key] = leaf
+        self._threads.enter(tid, tgid, fresh=fresh)
 
     def ran_as(self, tgid: int, uid: int) -> bool:
         """Whether the process is or was traced, and had this user id meanwhile.
@@ -179,8 +196,7 @@ class Probes:
         """
         if (tgid, uid) in self._ran_as or self._noted(tgid, uid):
             return True
-        thread = self._bpf["threads"].get(self._bpf["threads"].Key(tgid))
-        if thread is not None and thread.traced and thread.tgid == tgid:
+        if self._threads.process_of(tgid) == tgid:
             self._note_users(tgid)
         return (tgid, uid) in self._ran_as or self._noted(tgid, uid)
 
@@ -196,10 +212,28 @@ class Probes:
     def _note_users(self, tgid: int) -> None:
         self._ran_as |= {(tgid, uid) for uid in users(tgid)}
 
-    def trace_port(self, netns: int, proto: int, portid: int, tgid: int) -> None:
+    def trace_socket(self, socket: BoundSocket, tgid: int) -> None:
         """Trace messages to a netlink socket that process ``tgid`` bound before it was traced."""
-        ports = self._bpf["ports"]
-        ports[ports.Key(_port_key(netns, proto, portid))] = ports.Leaf(tgid)
+        hints, ports = self._bpf["port_hints"], self._bpf["ports"]
+        hints[hints.Key(socket.portid % PORT_HINTS)] = hints.Leaf(1)
+        key = _port_key(socket.netns, socket.proto, socket.portid)
+        ports[ports.Key(key)] = ports.Leaf(tgid)
+        if self.plan.marks:
+            self._mark_socket(socket.fd, tgid)
+
+    def _mark_socket(self, fd: int, tgid: int) -> None:
+        """Give another process's socket the storage that marks it, by a copy of its descriptor.
+
+        Does nothing if the process has ended or closed it meanwhile.
+        """
+        with suppress(OSError):
+            here = descriptor_of(tgid, fd)
+            try:
+                key, value = ctypes.c_int(here), ctypes.c_uint32(0)
+                table = bcc.lib.bpf_table_fd(self._bpf.module, b"marked_sockets")
+                bcc.lib.bpf_update_elem(table, ctypes.byref(key), ctypes.byref(value), 0)
+            finally:
+                os.close(here)
 
     def _attach_breakpoint(self, tid: int) -> None:
         """Set a breakpoint for a thread and all that it starts from now on, on every CPU.
@@ -229,15 +263,15 @@ class Probes:
         )
 
     def accounts(self) -> dict[str, Account]:
-        """The counts of every point, by name; ``task`` are the task records."""
+        """The counts of every point of `RECORD_POINTS`, by name."""
         table = self._bpf["accounts"]
         result = {}
-        for code, name in enumerate(POINTS):
+        for code, name in enumerate(RECORD_POINTS):
             cpus = table[table.Key(code)]
             result[name] = Account(
                 emitted=sum(cpu.emitted for cpu in cpus),
                 lost=sum(cpu.lost for cpu in cpus),
-                time_sum=sum(cpu.time_sum for cpu in cpus) % 2**64,
+                checksum=sum(cpu.checksum for cpu in cpus) % 2**64,
                 missed=sum(cpu.missed for cpu in cpus),
             )
         return result
@@ -277,24 +311,14 @@ class Probes:
 
     def stop_tracing(self) -> Stopped:
         """Stop tracing every thread; returns those that still ran, and their open calls."""
-        running: set[int] = set()
-        calls: list[OpenCall] = []
-        # An entry is looked up and deleted in one step, so that each call is either returned here
-        # or recorded, never both. A thread that forks meanwhile enters its child in a part of
-        # the map that was visited already, so look again until nothing is found.
-        while found := [thread for thread in self._take_threads() if thread.traced]:
-            running.update(thread.tid for thread in found)
-            for tgid in {int(thread.tgid) for thread in found}:
-                self._note_users(tgid)
-            calls.extend(call for thread in found for call in open_calls(thread))
+        for tgid in self._threads.processes():
+            self._note_users(tgid)
+        stopped = self._threads.stop()
         self._bpf["ports"].clear()
         if self._relayed:
             relay.dismiss(self._relayed)
             self._relayed.clear()
-        return Stopped(sorted(running), calls)
-
-    def _take_threads(self) -> list[Any]:
-        return [thread for _key, thread in self._bpf["threads"].items_lookup_and_delete_batch()]
+        return stopped
 
     def endings(self) -> dict[int, Ending]:
         """How traced threads ended, by thread id; of more than MAX_THREADS the latest ones."""
@@ -317,6 +341,7 @@ class Probes:
         """Detach everything and free the maps."""
         self.stop_tracing()
         self._remove_breakpoints()
+        self._threads.close()
         self.ring.close()
         self._bpf.cleanup()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tracer.attach.btf import Btf
 from tracer.attach.plan import Plan
-from tracer.attach.sites import FENTRY, FUNCTIONS, OFFSETS
+from tracer.attach.sites import FENTRY, FUNCTIONS, OFFSETS, STORAGE
 from tracer.attach.sockets import netns_of
 from tracer.errors import TracerError
 from tracer.resources import source_dir
@@ -14,16 +14,21 @@ from tracer.resources import source_dir
 FRAGMENTS = (
     "event.h",
     "maps.c",
-    "filter.c",
+    "thread.c",
     "site.c",
-    "syscall.c",
+    "watch.c",
+    "message.c",
     "netlink.c",
+    "queue.c",
     "sockopt.c",
-    "copy.c",
+    "poll.c",
     "module.c",
 )
-MAX_THREADS = 8192
+#: Slots for traced threads, a power of two: a thread's slot is its id modulo this.
+SLOTS = 8192
 MAX_PORTS = 16384
+#: A power of two: `port_hints` in bpf/maps.c.
+PORT_HINTS = 8192
 
 
 def program_text() -> str:
@@ -38,7 +43,8 @@ def program_text() -> str:
 def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, int]) -> list[str]:
     """The macros that the program text expects."""
     try:
-        flags = [f"-D{macro}={btf.offset(path)}" for macro, path in OFFSETS.items()]
+        offsets = OFFSETS | (STORAGE if plan.marks else {})
+        flags = [f"-D{macro}={btf.offset(path)}" for macro, path in offsets.items()]
     except KeyError as error:
         raise TracerError(
             "cannot compile the probes",
@@ -57,10 +63,11 @@ def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, 
         f"-DNETLINK_PROTO={netlink_proto}",
         f"-DICMP_PROTO={icmp_proto}",
         f"-DHOME_NETNS={netns_of()}u",
-        f"-DMAX_THREADS={MAX_THREADS}",
+        f"-DMARKS={int(plan.marks)}",
+        f"-DSLOTS={SLOTS}",
         f"-DMAX_PORTS={MAX_PORTS}",
+        f"-DPORT_HINTS={PORT_HINTS}",
         f"-DRING_PAGES={ring_pages}",
-        f"-I{source_dir('kmod')}",
         "-Wno-unused-function",
         "-Wno-int-conversion",
     ]

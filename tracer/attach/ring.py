@@ -31,11 +31,11 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from tracer.event import EVENT_DTYPE, NotUnderstood
+from tracer.event import RECORD_DTYPE, NotUnderstood
 
 _BUSY, _DISCARD = 1 << 31, 1 << 30
 _HEADER = 8
-_RECORD = np.dtype([("length", "<u4"), ("pgoff", "<u4"), ("event", EVENT_DTYPE)])
+_RECORD = np.dtype([("length", "<u4"), ("pgoff", "<u4"), ("record", RECORD_DTYPE)])
 
 
 def _describe(length: int) -> str:
@@ -44,13 +44,13 @@ def _describe(length: int) -> str:
     if length & _DISCARD:
         return f"a discarded record of {size} bytes: our probes never discard one"
     return (
-        f"a record of {size} bytes, expected {EVENT_DTYPE.itemsize}: "
+        f"a record of {size} bytes, expected {RECORD_DTYPE.itemsize}: "
         "probes and tracer/event.py are of different versions"
     )
 
 
 class Ring:
-    """Reader of one ``BPF_MAP_TYPE_RINGBUF`` whose records are all ``EVENT_DTYPE``.
+    """Reader of one ``BPF_MAP_TYPE_RINGBUF`` whose records are all ``RECORD_DTYPE``.
 
     ``fd`` is the map's file descriptor, ``size`` the size of its data in bytes. Records of
     another length are left out and counted in ``odd``.
@@ -74,17 +74,17 @@ class Ring:
         return int(self._producer[0] - self._consumer[0])
 
     def read(self) -> npt.NDArray[np.void]:
-        """All finished records since the last call, as a copy (``EVENT_DTYPE``).
+        """All finished records since the last call, as a copy (``RECORD_DTYPE``).
 
         Stops before a record that a CPU is still writing; the next call has it.
         """
         position, produced = int(self._consumer[0]), int(self._producer[0])
-        blocks = [np.empty(0, EVENT_DTYPE)]
+        blocks = [np.empty(0, RECORD_DTYPE)]
         while position < produced:
             most = (produced - position) // _RECORD.itemsize
             lengths = self._lengths(position, max(most, 1))
-            ours = min(most, int(np.argmin(np.append(lengths == EVENT_DTYPE.itemsize, False))))
-            blocks.append(self._events(position, ours))
+            ours = min(most, int(np.argmin(np.append(lengths == RECORD_DTYPE.itemsize, False))))
+            blocks.append(self._records(position, ours))
             position += ours * _RECORD.itemsize
             if ours == lengths.size:
                 continue
@@ -104,11 +104,11 @@ class Ring:
         stride = (_RECORD.itemsize,)
         return np.ndarray((count,), "<u4", self._data_map, start, stride).copy()
 
-    def _events(self, position: int, count: int) -> npt.NDArray[np.void]:
+    def _records(self, position: int, count: int) -> npt.NDArray[np.void]:
         """A copy of the payloads of ``count`` finished records."""
         start = position % self.size
         records = self._data[start : start + count * _RECORD.itemsize].view(_RECORD)
-        return records["event"].copy()
+        return records["record"].copy()
 
     def close(self) -> None:
         """Unmap the ring."""

@@ -21,38 +21,35 @@ FENTRY, KPROBE, RAW_TRACEPOINT, MODULE_TRACEPOINT, RELAY, BREAKPOINT, ABSENT = (
 class Function:
     """A kernel function that is probed.
 
-    ``point`` is the point of the records it writes; it is ``""`` for functions that write
-    none and only tell the filter what is traced, such as ``netlink_insert``. ``returns``:
-    the return is probed as well as the entry. ``blocks``: a call may sleep for long, so a
-    kretprobe needs one instance for each waiting thread. ``needed``: without this function
-    no recording is made.
+    ``point`` is the point of ``run.events`` that it is observed for; it is ``""`` for functions
+    that only tell the filter what is traced, such as ``netlink_insert``. ``entry`` and
+    ``returns``: where it is probed. ``blocks``: a call may sleep for long, so a kretprobe needs
+    one instance for each waiting thread. ``needed``: without this function no recording is
+    made. ``instead``: it is probed only where the kernel lacks that other function, which
+    tells the same at less cost.
     """
 
     name: str
     point: str
+    entry: bool = True
     returns: bool = True
     blocks: bool = False
     needed: bool = False
+    instead: str = ""
 
 
 FUNCTIONS = (
-    Function("__sys_sendto", "sendto", blocks=True, needed=True),
-    Function("__sys_sendmsg", "sendmsg", blocks=True, needed=True),
-    Function("__sys_sendmmsg", "sendmmsg", blocks=True),
-    Function("sock_write_iter", "write", blocks=True),
-    Function("__sys_recvfrom", "recvfrom", blocks=True, needed=True),
-    Function("__sys_recvmsg", "recvmsg", blocks=True, needed=True),
-    Function("do_recvmmsg", "recvmmsg", blocks=True),
-    Function("sock_read_iter", "read", blocks=True),
+    Function("netlink_sendmsg", "netlink_sendmsg", blocks=True, needed=True),
+    Function("netlink_recvmsg", "netlink_recvmsg", blocks=True, needed=True),
     Function("__sys_setsockopt", "setsockopt", needed=True),
     Function("__sys_getsockopt", "getsockopt", needed=True),
     Function("do_sys_poll", "poll", blocks=True),
     Function("do_select", "poll", blocks=True),
     Function("do_epoll_wait", "poll", blocks=True),
     Function("datagram_poll", "", returns=False),
-    Function("netlink_unicast", "netlink_unicast", needed=True),
+    Function("netlink_unicast", "netlink_unicast", returns=False, needed=True),
     Function("netlink_broadcast", "netlink_broadcast"),
-    Function("__netlink_sendskb", "__netlink_sendskb", returns=False),
+    Function("__netlink_sendskb", "__netlink_sendskb", returns=False, needed=True),
     Function("netlink_overrun", "netlink_overrun", returns=False),
     Function("netlink_rcv_skb", "netlink_rcv_skb", returns=False),
     Function("netlink_dump", "netlink_dump"),
@@ -60,25 +57,32 @@ FUNCTIONS = (
     Function("netlink_release", "", returns=False),
     Function("nf_setsockopt", "nf_setsockopt", needed=True),
     Function("nf_getsockopt", "nf_getsockopt", needed=True),
-    Function("skb_copy_datagram_iter", "skb_copy_datagram_iter", needed=True),
+    Function("skb_free_datagram", "skb_copy_datagram_iter", returns=False),
+    Function(
+        "skb_copy_datagram_iter",
+        "skb_copy_datagram_iter",
+        entry=False,
+        instead="skb_free_datagram",
+    ),
 )
 
 #: Kernel tracepoints by which the filter follows new and ended threads.
 TASK_TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit")
-#: Tracepoints of msgchan (kmod/msgchan_trace.h), but for the relay's.
-MODULE_TRACEPOINTS = (
-    "request_received",
-    "handler_done",
-    "reply_sent",
-    "copy_begin",
-    "copy_end",
-)
+#: The kernel tracepoint at the begin of the copy of a datagram.
+COPY_TRACEPOINT = "skb_copy_datagram_iovec"
+#: Tracepoints of msgchan (kmod/msgchan_trace.h): of whole requests, where traced threads can be
+#: marked and where not, and of messages on its ICMP protocol.
+HANDLED_MARKED, HANDLED_ANY, ICMP_SENT = "handled", "handled_any", "icmp_sent"
+#: Functions whose probes mark sockets, or ask whether one is marked: fentry must observe them all.
+MARKING = ("netlink_sendmsg", "netlink_recvmsg", "netlink_unicast", "netlink_insert",
+           "__netlink_sendskb", "netlink_overrun")  # fmt: skip
 
 #: Fields whose offsets the probes need: macro of the program text -> path in BTF.
 OFFSETS = {
     "OFF_SKB_DATA": "sk_buff.data",
     "OFF_SKB_LEN": "sk_buff.len",
-    "OFF_SKB_SK": "sk_buff.sk",
+    "OFF_SKB_CB": "sk_buff.cb",
+    "OFF_CB_PORTID": "netlink_skb_parms.portid",
     "OFF_SOCK_NET": "sock.__sk_common.skc_net.net",
     "OFF_SOCK_FAMILY": "sock.__sk_common.skc_family",
     "OFF_SOCK_PROTOCOL": "sock.sk_protocol",
@@ -86,6 +90,7 @@ OFFSETS = {
     "OFF_NET_INUM": "net.ns.inum",
     "OFF_NETLINK_PORTID": "netlink_sock.portid",
     "OFF_NETLINK_CB_RUNNING": "netlink_sock.cb_running",
+    "OFF_NETLINK_DUMP_ERRNO": "netlink_sock.dump_done_errno",
     "OFF_TASK_PID": "task_struct.pid",
     "OFF_TASK_TGID": "task_struct.tgid",
     "OFF_TASK_COMM": "task_struct.comm",
@@ -95,4 +100,10 @@ OFFSETS = {
     "OFF_TASK_REAL_PARENT": "task_struct.real_parent",
     "OFF_TASK_NSPROXY": "task_struct.nsproxy",
     "OFF_NSPROXY_NET": "nsproxy.net_ns",
+}
+#: Where a socket and a thread keep what marks them; only kernels since commit a10787e6d58c
+#: ("Enable task local storage for tracing programs") have both.
+STORAGE = {
+    "OFF_SOCK_STORAGE": "sock.sk_bpf_storage",
+    "OFF_TASK_STORAGE": "task_struct.bpf_storage",
 }

@@ -3,9 +3,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+
+class BoundSocket(NamedTuple):
+    """A netlink socket of a process: its namespace, protocol and port id, and its descriptor there."""
+
+    netns: int
+    proto: int
+    portid: int
+    fd: int
 
 
 def netns_of(pid: int | str = "self") -> int:
@@ -16,14 +27,14 @@ def netns_of(pid: int | str = "self") -> int:
     return os.stat(f"/proc/{pid}/ns/net").st_ino
 
 
-def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int, int]]:
-    """(network namespace, protocol, port id) of every netlink socket that process ``pid`` holds.
+def bound_netlink_sockets(pid: int) -> Iterator[BoundSocket]:
+    """Every netlink socket that process ``pid`` holds.
 
     Only sockets of the namespace that the process is in now are found, because
     ``/proc/PID/net`` shows that one. A socket that it made before it changed its namespace
     is missed. Yields nothing if the process has ended or may not be looked at.
     """
-    inodes = set(_socket_inodes(pid))
+    descriptors = dict(_socket_inodes(pid))
     try:
         netns = netns_of(pid)
         lines = Path(f"/proc/{pid}/net/netlink").read_text().splitlines()[1:]
@@ -32,11 +43,12 @@ def bound_netlink_sockets(pid: int) -> Iterator[tuple[int, int, int]]:
     for line in lines:
         # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode (net/netlink/af_netlink.c)
         fields = line.split()
-        if int(fields[9]) in inodes:
-            yield netns, int(fields[1]), int(fields[2])
+        if int(fields[9]) in descriptors:
+            yield BoundSocket(netns, int(fields[1]), int(fields[2]), descriptors[int(fields[9])])
 
 
-def _socket_inodes(pid: int) -> Iterator[int]:
+def _socket_inodes(pid: int) -> Iterator[tuple[int, int]]:
+    """The inode number of each socket of the process, and its descriptor there."""
     directory = Path(f"/proc/{pid}/fd")
     try:
         names = os.listdir(directory)
@@ -48,4 +60,20 @@ def _socket_inodes(pid: int) -> Iterator[int]:
         except OSError:
             continue
         if target.startswith("socket:["):
-            yield int(target[8:-1])
+            yield int(target[8:-1]), int(name)
+
+
+def descriptor_of(pid: int, fd: int) -> int:
+    """A descriptor in this process of what ``fd`` is in process ``pid`` (pidfd_getfd(2)).
+
+    Raises ``OSError`` if the process has ended, has closed it, or may not be looked at.
+    """
+    process = os.pidfd_open(pid)
+    try:
+        # The system call's number is 438 on every architecture; Python has no wrapper for it.
+        found = ctypes.CDLL(None, use_errno=True).syscall(438, process, fd, 0)
+        if found < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return int(found)
+    finally:
+        os.close(process)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The traced threads: their slots, which the probes and this process write in turn.
+
+``bpf/maps.c`` has the structures. The slots are an array that is mapped into this process, so
+that they are read and written without a system call. A thread's slot is its id modulo their
+number. Who inserts the slot's index into ``owners`` first, a probe or this process, has the
+slot; a thread that comes second goes to ``spilled``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+
+from tracer.attach.ending import OpenCall, Stopped
+from tracer.event import EXTRA_RECORD, OPT_RECORD, RECORD_BYTES, SEND_RECORD
+
+#: The top bit of a slot's key: a thread has the slot (``OWNED`` in bpf/maps.c).
+_OWNED = 1 << 31
+#: System call 324 of x86-64; its command 1 waits for every processor (membarrier(2)).
+_MEMBARRIER, _MEMBARRIER_CMD_GLOBAL = 324, 1
+
+_POLLED = np.dtype(
+    [("sk", "<u8"), ("portid", "<u4"), ("netns", "<u4"), ("proto", "<u2"), ("pad", "<u2", (3,))]
+)
+#: ``struct thread`` of bpf/maps.c.
+THREAD_DTYPE = np.dtype(
+    [
+        ("key", "<u4"),
+        ("tgid", "<u4"),
+        ("crowded", "<u4"),
+        ("open", "u1"),
+        ("reached", "u1"),
+        ("fresh", "u1"),
+        ("marked", "u1"),
+        ("sk", "<u8"),
+        ("skb", "<u8"),
+        ("watched", "<u8"),
+        ("dump_ns", "<u8"),
+        ("parts", "u1"),
+        ("polls", "u1"),
+        ("broadcasting", "u1"),
+        ("pad", "u1", (5,)),
+        ("record", f"V{RECORD_BYTES}"),
+        ("part", EXTRA_RECORD),
+        ("polled", _POLLED, (4,)),
+    ]
+)
+#: ``enum call`` of bpf/maps.c: what a thread is inside of, by the name of its observation.
+CALLS = ("", "netlink_sendmsg", "netlink_recvmsg", "setsockopt", "getsockopt", "poll")
+
+
+class Threads:
+    """The slots of one program, and the threads in them.
+
+    ``program`` is that of the probes, ``count`` the number of slots. ``options`` are the numbers of
+    msgchan's socket options, by which an open call is known to be one of the module's.
+    """
+
+    def __init__(self, program: Any, count: int, options: range) -> None:
+        self._program = program
+        self._spilled, self._owners = program["spilled"], program["owners"]
+        self._options = options
+        size = -(-count * THREAD_DTYPE.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+        self._map = mmap.mmap(program["slots"].map_fd, size, mmap.MAP_SHARED)
+        self._slots = np.frombuffer(self._map, THREAD_DTYPE, count)
+
+    def close(self) -> None:
+        """Unmap the slots."""
+        del self._slots
+        self._map.close()
+
+    def process_of(self, tid: int) -> int | None:
+        """The process id of a traced thread, None if the thread is not traced."""
+        slot = self._slots[tid % self._slots.size]
+        if slot["key"] == tid | _OWNED:
+            return int(slot["tgid"])
+        spilled = self._spilled.get(self._spilled.Key(tid))
+        return None if spilled is None else int(spilled.tgid)
+
+    def enter(self, tid: int, tgid: int, *, fresh: bool) -> None:
+        """Trace a thread from now on; nothing changes if it is traced already.
+
+        With ``fresh`` it may be inside a call at this moment, whose return is then no loss.
+        """
+        index = tid % self._slots.size
+        slot = self._slots[index : index + 1]
+        if not self._program.insert("owners", ctypes.c_uint32(index), ctypes.c_uint32(tid)):
+            if self.process_of(tid) is None:
+                slot["crowded"] = 1
+                self._spilled[self._spilled.Key(tid)] = self._leaf(tid, tgid, fresh)
+            return
+        for name in ("open", "marked", "watched", "dump_ns"):
+            slot[name] = 0
+        slot["tgid"], slot["fresh"] = tgid, fresh
+        slot["key"] = tid | _OWNED  # last: from here on the probes use the slot
+
+    def _leaf(self, tid: int, tgid: int, fresh: bool) -> Any:
+        thread = np.zeros(1, THREAD_DTYPE)
+        thread["key"], thread["tgid"], thread["fresh"] = tid | _OWNED, tgid, fresh
+        return self._spilled.Leaf.from_buffer_copy(thread.tobytes())
+
+    def stop(self) -> Stopped:
+        """Trace no thread any more; returns those that still ran, and their open calls.
+
+        A probe that is running when its thread is let go finishes its work. So the slots are
+        read after all probes that ran then have ended: a call is either recorded or returned
+        here, never both. A thread that forks meanwhile enters its child, so look again until
+        nothing is found.
+        """
+        running: set[int] = set()
+        calls: list[OpenCall] = []
+        while True:
+            here = np.flatnonzero(self._slots["key"])
+            keys = self._slots["key"][here].copy()
+            self._slots["key"][here] = 0
+            spilled = [leaf for _key, leaf in self._spilled.items_lookup_and_delete_batch()]
+            if not here.size and not spilled:
+                return Stopped(sorted(running), calls)
+            _wait_for_probes()
+            stopped = self._slots[here].copy()
+            stopped["key"] = keys
+            for leaf in spilled:
+                stopped = np.append(stopped, np.frombuffer(bytes(leaf), THREAD_DTYPE))
+            for index in here.tolist():
+                self._owners.pop(self._owners.Key(index), None)
+            running.update(int(key) & ~_OWNED for key in stopped["key"])
+            calls.extend(self._open_call(thread) for thread in stopped[stopped["open"] != 0])
+
+    def processes(self) -> set[int]:
+        """The ids of the processes that have a traced thread."""
+        here = self._slots["key"] != 0
+        spilled = {int(leaf.tgid) for leaf in self._spilled.values()}
+        return spilled.union(self._slots["tgid"][here].tolist())
+
+    def _open_call(self, thread: np.void) -> OpenCall:
+        """The call that a thread was inside of (see `OpenCall` for what it holds)."""
+        point, proto, portid = CALLS[thread["open"]], 0, 0
+        record = thread["record"].tobytes()
+        send = np.frombuffer(record, SEND_RECORD)[0]
+        if thread["reached"] and point == "netlink_sendmsg" and send["dst"] == 0:
+            point, proto, portid = "netlink_unicast", int(send["proto"]), int(send["portid"])
+        elif thread["reached"] and point in ("setsockopt", "getsockopt"):
+            option = int(np.frombuffer(record, OPT_RECORD)[0]["optname"])
+            point, proto = f"nf_{point}", int(option in self._options)
+        # The time at which a call begins is the first word of its record, whatever its kind.
+        start_ns = int(send["enter_ns"])
+        tid = int(thread["key"]) & ~_OWNED
+        return OpenCall(tid, int(thread["tgid"]), point, start_ns, proto, portid)
+
+
+def _wait_for_probes() -> None:
+    """Return when every probe that runs now has ended.
+
+    Probes run in RCU read-side critical sections, and membarrier waits for a grace period of
+    RCU (kernel/sched/membarrier.c). On a single processor it need not: a probe is not
+    preempted, so none runs while this does.
+    """
+    if ctypes.CDLL(None, use_errno=True).syscall(_MEMBARRIER, _MEMBARRIER_CMD_GLOBAL, 0, 0):
+        raise OSError(ctypes.get_errno(), f"membarrier: {os.strerror(ctypes.get_errno())}")
