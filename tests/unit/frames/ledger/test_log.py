@@ -12,7 +12,6 @@ import pytest
 from recording_copies import (
     Change,
     Copy,
-    bad_lines,
     duplicated,
     middle,
     moved,
@@ -44,10 +43,10 @@ def test_one_entry_of_the_log_too_few_or_too_many(
     damage: Callable[[int], Change],
 ) -> None:
     rows = (sends["channel"] == channel) & (sends["kind"] == kind)
-    copy.rows("sends", damage(middle(rows)))
+    copy.recorded("sends", damage(middle(rows)))
     if damage is removed and kind == RECEIVE:
         name = "reads nobody logged"
-    assert name in bad_lines(copy.load())
+    assert name in copy.bad()
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_one_entry_of_the_log_moved_in_time(
     copy: Copy, sends: pd.DataFrame, channel: int, kind: int, lines: list[str]
 ) -> None:
     row = middle((sends["channel"] == channel) & (sends["kind"] == kind))
-    copy.rows("sends", moved(row, 10**9, "begin_ns", "end_ns"))
-    assert set(lines) <= set(bad_lines(copy.load()))
+    copy.recorded("sends", moved(row, 10**9, "begin_ns", "end_ns"))
+    assert set(lines) <= set(copy.bad())
 
 
 def test_the_log_stands_against_the_processes_that_kept_one() -> None:
@@ -89,8 +88,8 @@ def test_the_log_stands_against_the_processes_that_kept_one() -> None:
 
 def test_a_token_that_another_witness_contradicts(copy: Copy, sends: pd.DataFrame) -> None:
     row = middle((sends["channel"] == 0) & (sends["kind"] == SEND))
-    copy.rows("sends", moved(row, 1, "token"))
-    assert bad_lines(copy.load()) == ["tokens that disagree"]
+    copy.recorded("sends", moved(row, 1, "token"))
+    assert copy.bad() == ["tokens that disagree"]
 
 
 def spool_of(ours: int, strangers: int) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def spool_of(ours: int, strangers: int) -> dict[str, Any]:
 
 def test_a_traced_user_s_odd_file_may_be_a_lost_log(copy: Copy) -> None:
     copy.meta(lambda meta: meta.update(spool=spool_of(2, 0)))
-    assert bad_lines(copy.load()) == ["odd files in the spool"]
+    assert copy.bad() == ["odd files in the spool"]
     row = copy.line("odd files in the spool")
     assert (row["count"], row["other"], row["ok"]) == (2, 0, False)
     assert row["note"] == "1000/x.sends: not a regular file"
@@ -118,5 +117,22 @@ def test_strangers_cannot_make_a_recording_untrusted(copy: Copy) -> None:
     assert row["note"] == "not read: 1000/x.sends: not a regular file"
 
 
-def test_recordings_made_before_the_spool_was_judged(copy: Copy) -> None:
-    assert "odd files in the spool" not in set(copy.load().ledger["line"])
+def test_a_recording_that_does_not_say_what_lay_in_the_spool(copy: Copy) -> None:
+    copy.meta(lambda meta: meta.pop("spool"))
+    assert copy.bad() == ["odd files in the spool", "witnesses missing"]
+    assert pd.isna(copy.line("odd files in the spool")["count"])
+
+
+@pytest.mark.parametrize("damage", [removed, duplicated])
+def test_entries_that_the_disk_lost_or_repeated(
+    copy: Copy, damage: Callable[[int], Change]
+) -> None:
+    copy.rows("sends", damage(3))
+    assert "entries of the log" in copy.bad()
+
+
+@pytest.mark.parametrize("column", ["begin_ns", "end_ns", "tgid"])
+def test_an_entry_that_changed_on_the_disk(copy: Copy, column: str) -> None:
+    copy.rows("sends", moved(3, 1, column))
+    assert "entries of the log" in copy.bad()
+    assert copy.line("entries of the log")["note"].startswith("process 100: they differ")
