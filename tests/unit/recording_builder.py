@@ -15,16 +15,23 @@ from tracer.recording import SCHEMAS, RecordingWriter
 META = {"command": ["true"], "kernel": "6.1.0"}
 
 
-def events(rows: int, first: int = 0, points: tuple[str, ...] = ("netlink_unicast",)) -> pa.Table:
-    """Rows that differ from each other and whose values can be told from `first`."""
+def calls(rows: int, first: int = 0, kind: str = "send_calls", point: int = 3) -> pa.Table:
+    """Rows of a kind that differ from each other and whose values can be told from `first`.
+
+    ``point`` is that of all rows, if rows of the kind have one.
+    """
     numbers = np.arange(first, first + rows)
     columns: dict[str, Any] = {
-        f.name: pa.array(numbers % 251, type=f.type) for f in SCHEMAS["events"] if f.name != "point"
+        f.name: pa.array(numbers % 251, type=f.type) for f in SCHEMAS[kind] if f.name != "comm"
     }
-    columns["start_ns"] = pa.array(numbers * 1000)
-    columns["token"] = pa.array(numbers.astype(np.uint64) + np.uint64(2**63))
-    columns["seq"] = pa.array((numbers + 2**31).astype(np.uint32))
-    columns["point"] = pa.array([points[n % len(points)] for n in numbers]).dictionary_encode()
+    if "enter_ns" in columns:
+        columns["enter_ns"] = pa.array(numbers * 1000)
+    if "token" in columns:
+        columns["token"] = pa.array(numbers.astype(np.uint64) + np.uint64(2**63))
+    if "seq" in columns:
+        columns["seq"] = pa.array((numbers + 2**31).astype(np.uint32))
+    if "point" in columns:
+        columns["point"] = pa.array(np.full(rows, point, np.uint8))
     return pa.table(columns)
 
 
@@ -38,7 +45,7 @@ def write(path: Path, segments: tuple[int, ...] = (23, 101, 7), close: bool = Tr
     writer = RecordingWriter(path, META)
     first = 0
     for rows in segments:
-        writer.append(events=events(rows, first))
+        writer.append(send_calls=calls(rows, first))
         writer.flush()
         first += rows
     if close:
@@ -50,5 +57,5 @@ def rewrite(file: Path, change: Any) -> None:
     pq.write_table(change(table), file)
 
 
-def files(path: Path, kind: str = "events") -> list[str]:
+def files(path: Path, kind: str = "send_calls") -> list[str]:
     return sorted(f.name for f in (path / kind).iterdir())

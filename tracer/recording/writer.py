@@ -156,7 +156,7 @@ class RecordingWriter:
                 f"is gone with it ({sum(self.rows.values())} rows written, {lost} to be written)",
                 "record again, and leave the directory alone meanwhile",
             )
-        kept = ", ".join(f"{rows} {kind}" for kind, rows in self.rows.items())
+        kept = ", ".join(f"{rows} {kind}" for kind, rows in self.rows.items() if rows) or "0 rows"
         return TracerError(
             what,
             f"{os.strerror(error.errno) if error.errno else error} "

@@ -30,7 +30,7 @@ OPEN = """if True:
     from tracer.recording import open_recording
     try:
         opened = open_recording(sys.argv[1])
-        print(len(opened.events) + len(opened.tasks), "rows;", "; ".join(opened.damage))
+        print(len(opened.send_calls) + len(opened.tasks), "rows;", "; ".join(opened.damage))
     except TracerError as error:
         print("error:", error)
     # Not ru_maxrss: that begins with what the parent had.
@@ -54,7 +54,7 @@ def opened_within_bounds(run: Path) -> str:
 
 
 def nested(levels: int) -> str:
-    return '{"schema": 2, "clean": true, "x": ' + "[" * levels + "]" * levels + "}"
+    return '{"schema": 3, "clean": true, "x": ' + "[" * levels + "]" * levels + "}"
 
 
 def sparse(path: Path, size: int) -> None:
@@ -67,16 +67,16 @@ def sparse(path: Path, size: int) -> None:
     [
         (nested(21), "it should be an object nested at most 20 deep"),
         (nested(100_000), "meta.json cannot be read (maximum recursion depth exceeded"),
-        ('{"schema": 2, "clean": true, "cpus": NaN}', "cannot be read (NaN is no JSON)"),
-        ('{"schema": 2, "clean": true, "cpus": -Infinity}', "-Infinity is no JSON"),
-        ('{"schema": 2, "clean": true, "cpus": 1e999}', "cpus should be a whole number"),
-        ('{"schema": 2, "clean": true, "cpus": ' + "9" * 5000 + "}", "meta.json cannot be read"),
-        ('{"schema": 2, "clean": true, "cpus": ' + "9" * 50 + "}", "cpus should be a whole"),
+        ('{"schema": 3, "clean": true, "cpus": NaN}', "cannot be read (NaN is no JSON)"),
+        ('{"schema": 3, "clean": true, "cpus": -Infinity}', "-Infinity is no JSON"),
+        ('{"schema": 3, "clean": true, "cpus": 1e999}', "cpus should be a whole number"),
+        ('{"schema": 3, "clean": true, "cpus": ' + "9" * 5000 + "}", "meta.json cannot be read"),
+        ('{"schema": 3, "clean": true, "cpus": ' + "9" * 50 + "}", "cpus should be a whole"),
         ('{"schema": ' + "9" * 50 + ', "clean": true}', "upgrade tracer"),
         ('{"schema": true, "clean": true}', "is not that of a recording"),
-        ('{"schema": 2, "clean": true, "plan": {"point": 1}}', "plan should be a list"),
-        ('{"schema": 2, "clean": true, "plan": [{"point": "x"}]}', "plan.0.site should be there"),
-        ('{"schema": 2, "clean": true, "accounts": [[]]}', "accounts should be an object"),
+        ('{"schema": 3, "clean": true, "plan": {"point": 1}}', "plan should be a list"),
+        ('{"schema": 3, "clean": true, "plan": [{"point": "x"}]}', "plan.0.site should be there"),
+        ('{"schema": 3, "clean": true, "accounts": [[]]}', "accounts should be an object"),
         ("\\ud800", "meta.json cannot be read"),
         ("[" * 23, "meta.json cannot be read"),
     ],
@@ -97,7 +97,7 @@ def test_a_meta_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:
 
 def test_the_largest_meta_that_is_read(tmp_path: Path) -> None:
     """Objects in a list take the most memory for their text."""
-    frame = '{"schema": 2, "clean": false, "x": [%s[]]}'
+    frame = '{"schema": 3, "clean": false, "x": [%s[]]}'
     text = frame % ("[]," * ((META_BYTES - len(frame)) // 3))
     (tmp_path / "meta.json").write_text(text)
     assert "not closed" in opened_within_bounds(tmp_path)
@@ -132,7 +132,7 @@ def repeated_name(path: Path) -> None:
 
 
 def long_name(path: Path) -> None:
-    table = tasks(1).set_column(5, "comm", pa.array(["n" * 100_000_000]))
+    table = tasks(1).set_column(6, "comm", pa.array(["n" * 100_000_000]))
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
 
 
@@ -142,13 +142,13 @@ def lying_footer(path: Path) -> None:
     content = path.read_bytes()
     start = len(content) - 8 - struct.unpack("<I", content[-8:-4])[0]
     group = pq.read_metadata(path).row_group(0)
-    for size in {group.column(5).total_uncompressed_size, group.total_byte_size}:
+    for size in {group.column(6).total_uncompressed_size, group.total_byte_size}:
         said = varint(2 * size)
         padded = varint(2 * 1000)
         padded = bytes([*padded[:-1], padded[-1] | 128, *[128] * (len(said) - 3), 0])
         content = content[:start] + content[start:].replace(said, padded)
     path.write_bytes(content)
-    assert pq.read_metadata(path).row_group(0).column(5).total_uncompressed_size == 1000
+    assert pq.read_metadata(path).row_group(0).column(6).total_uncompressed_size == 1000
 
 
 def varint(number: int) -> bytes:
@@ -167,7 +167,7 @@ def row_groups(path: Path) -> None:
 def nested_columns(path: Path) -> None:
     table = tasks(23)
     deep = pa.array([[[[[[n]]]]] for n in range(23)])
-    pq.write_table(table.set_column(1, "tid", deep), path)
+    pq.write_table(table.set_column(2, "tid", deep), path)
 
 
 def footer(path: Path) -> None:
@@ -179,7 +179,7 @@ def footer(path: Path) -> None:
 
 def missing_values(path: Path) -> None:
     table = tasks(23)
-    pq.write_table(table.set_column(0, "start_ns", pa.nulls(23, pa.int64())), path)
+    pq.write_table(table.set_column(1, "start_ns", pa.nulls(23, pa.int64())), path)
 
 
 def write_tasks(path: Path) -> None:

@@ -93,28 +93,28 @@ def test_in_place_of_meta_json(tmp_path: Path, make: Callable[[Path], None]) -> 
 @pytest.mark.parametrize("make", IRREGULAR)
 def test_in_place_of_a_segment(tmp_path: Path, make: Callable[[Path], None]) -> None:
     write(tmp_path / "run", close=False)
-    (tmp_path / "run" / "events" / "000001.parquet").unlink()
-    make(tmp_path / "run" / "events" / "000001.parquet")
+    (tmp_path / "run" / "send_calls" / "000001.parquet").unlink()
+    make(tmp_path / "run" / "send_calls" / "000001.parquet")
     opened = in_time(lambda: open_recording(tmp_path / "run"))
-    assert len(opened.events) == 30
-    (told,) = [line for line in opened.damage if line.startswith("events/000001.parquet")]
+    assert len(opened.send_calls) == 30
+    (told,) = [line for line in opened.damage if line.startswith("send_calls/000001.parquet")]
     assert "segment lost, it cannot be read (000001.parquet is " in told
 
 
 @pytest.mark.parametrize("make", [fifo, loop, link_to_endless, link_to_nowhere])
 def test_in_place_of_a_directory_of_segments(tmp_path: Path, make: Callable[[Path], None]) -> None:
     write(tmp_path / "run")
-    events = tmp_path / "run" / "events"
-    events.rename(tmp_path / "elsewhere")
-    make(events)
+    directory = tmp_path / "run" / "send_calls"
+    directory.rename(tmp_path / "elsewhere")
+    make(directory)
     opened = in_time(lambda: open_recording(tmp_path / "run"))
-    assert opened.damage == ["events: 0 rows found, 131 were written"]
+    assert opened.damage == ["send_calls: 0 rows found, 131 were written"]
 
 
 def test_the_directories_may_be_links(tmp_path: Path) -> None:
     write(tmp_path / "made")
-    (tmp_path / "made" / "events").rename(tmp_path / "elsewhere")
-    (tmp_path / "made" / "events").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "made" / "send_calls").rename(tmp_path / "elsewhere")
+    (tmp_path / "made" / "send_calls").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "run").symlink_to(tmp_path / "made")
     opened = open_recording(tmp_path / "run")
-    assert (len(opened.events), opened.damage) == (131, [])
+    assert (len(opened.send_calls), opened.damage) == (131, [])

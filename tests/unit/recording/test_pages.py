@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recording_builder import events, write
+from recording_builder import calls, write
 
 from tracer.recording.pages import decompressed_bytes
 
@@ -22,7 +22,7 @@ def test_the_pages_are_those_that_the_footer_counts(
 ) -> None:
     """The footer's size is that of the pages with their headers, of some 20 to 100 bytes each."""
     file = tmp_path / "a.parquet"
-    table = events(50_021)
+    table = calls(50_021)
     pq.write_table(
         table, file, compression=compression, data_page_version=version, data_page_size=1 << 13,
         write_page_checksum=True, row_group_size=20_011,
@@ -73,7 +73,7 @@ def test_what_is_no_page_is_an_error_in_bounded_time(
 
 def test_every_file_of_a_recording_can_be_walked(tmp_path: Path) -> None:
     write(tmp_path / "run")
-    (file,) = (tmp_path / "run" / "events").glob("*.parquet")
+    (file,) = (tmp_path / "run" / "send_calls").glob("*.parquet")
     group = pq.read_metadata(file).row_group(0)
     with file.open("rb") as opened:
         sizes = [decompressed_bytes(opened, group.column(n)) for n in range(group.num_columns)]

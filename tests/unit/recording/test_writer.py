@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from recording_builder import META, events, files, write
+from recording_builder import META, calls, files, write
 
 from tracer.errors import TracerError
 from tracer.recording import RecordingWriter, open_recording
@@ -30,15 +30,15 @@ def test_a_clean_end_merges_the_segments(tmp_path: Path) -> None:
 
 def test_the_encodings_are_the_agreed_ones(tmp_path: Path) -> None:
     write(tmp_path / "run")
-    metadata = pq.ParquetFile(tmp_path / "run/events/000000-000002.parquet").metadata
+    metadata = pq.ParquetFile(tmp_path / "run/send_calls/000000-000002.parquet").metadata
     column = {
         c.path_in_schema: c
         for c in (metadata.row_group(0).column(i) for i in range(metadata.num_columns))
     }
     assert {c.compression for c in column.values()} == {"ZSTD"}
-    for name in ("start_ns", "end_ns", "seq", "size", "portid"):
+    for name in ("order", "enter_ns", "exit_ns", "seq", "size", "portid"):
         assert "DELTA_BINARY_PACKED" in column[name].encodings, name
-    assert "RLE_DICTIONARY" in column["point"].encodings
+    assert "RLE_DICTIONARY" in column["bits"].encodings
     assert "RLE_DICTIONARY" in column["tid"].encodings
 
 
@@ -49,12 +49,12 @@ def test_many_rows_are_flushed_without_being_asked(
     monkeypatch.setattr(writing, "ROW_GROUP_ROWS", 101)
     writer = RecordingWriter(tmp_path / "run", META)
     for number in range(23):
-        writer.append(events=events(53, first=53 * number))
+        writer.append(send_calls=calls(53, first=53 * number))
     assert len(files(tmp_path / "run")) == 11
     writer.close({})
     opened = open_recording(tmp_path / "run")
-    assert opened.events["start_ns"].tolist() == [n * 1000 for n in range(23 * 53)]
-    merged = pq.ParquetFile(tmp_path / "run/events/000000-000011.parquet").metadata
+    assert opened.send_calls["enter_ns"].tolist() == [n * 1000 for n in range(23 * 53)]
+    merged = pq.ParquetFile(tmp_path / "run/send_calls/000000-000011.parquet").metadata
     sizes = [merged.row_group(i).num_rows for i in range(merged.num_row_groups)]
     assert max(sizes) <= 101 + 106  # the merge never holds more
 
@@ -62,37 +62,37 @@ def test_many_rows_are_flushed_without_being_asked(
 def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path / "run", META)
     with pytest.raises(ValueError, match="unknown: seq"):
-        writer.append(events=events(1).drop_columns(["seq"]))
+        writer.append(send_calls=calls(1).drop_columns(["seq"]))
 
 
 def test_a_kill_costs_the_open_segment_only(tmp_path: Path) -> None:
     script = """if True:
         import os, signal, sys
-        from recording_builder import META, events
+        from recording_builder import META, calls
         from tracer.recording import RecordingWriter
         writer = RecordingWriter(sys.argv[1], META)
-        writer.append(events=events(101))
+        writer.append(send_calls=calls(101))
         writer.flush()
-        writer.append(events=events(23, first=101))
+        writer.append(send_calls=calls(23, first=101))
         os.kill(os.getpid(), signal.SIGKILL)
     """
     killed = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], cwd=UNIT, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     opened = open_recording(tmp_path / "run")
-    assert len(opened.events) == 101
+    assert len(opened.send_calls) == 101
     assert opened.meta["clean"] is False
     assert "not closed" in opened.damage[0]
 
 
 FULL_DISK = """if True:
     import resource, sys
-    from recording_builder import META, events
+    from recording_builder import META, calls
     from tracer.errors import TracerError
     from tracer.recording import RecordingWriter
     writer = RecordingWriter(sys.argv[1], META)
     try:
         for number in range(1000):
-            writer.append(events=events(5003, first=5003 * number))
+            writer.append(send_calls=calls(5003, first=5003 * number))
             if number == 2 and sys.argv[2] == "limit":
                 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
             writer.flush()
@@ -119,9 +119,9 @@ def fill(run: Path, how: str) -> str:
 def test_a_file_that_may_not_grow_keeps_what_was_written(tmp_path: Path) -> None:
     told = fill(tmp_path / "run", "limit")
     assert "File too large" in told
-    assert "10006 events" in told
+    assert "; 10006 send_calls are kept" in told
     opened = open_recording(tmp_path / "run")
-    assert opened.events["start_ns"].tolist() == [n * 1000 for n in range(10006)]
+    assert opened.send_calls["enter_ns"].tolist() == [n * 1000 for n in range(10006)]
     assert files(tmp_path / "run") == ["000000.parquet", "000001.parquet"]
 
 
@@ -133,8 +133,8 @@ def test_a_full_disk_keeps_what_was_written(tmp_path: Path) -> None:
         told = fill(tmp_path / "run", "disk")
         assert "No space left on device" in told
         opened = open_recording(tmp_path / "run")
-        assert f"{len(opened.events)} events" in told
-        assert len(opened.events) >= 5003
+        assert f"{len(opened.send_calls)} send_calls are kept" in told
+        assert len(opened.send_calls) >= 5003
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -171,10 +171,10 @@ def test_a_discarded_recording_gives_its_directory_back(tmp_path: Path) -> None:
 
 def test_what_was_recorded_is_not_discarded(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path / "run", META)
-    writer.append(events=events(23))
+    writer.append(send_calls=calls(23))
     writer.flush()
     writer.discard()
-    assert len(open_recording(tmp_path / "run").events) == 23
+    assert len(open_recording(tmp_path / "run").send_calls) == 23
 
 
 def test_every_file_and_its_name_are_synced(
@@ -191,11 +191,11 @@ def test_every_file_and_its_name_are_synced(
     monkeypatch.setattr(writing.os, "fsync", note)
     root = tmp_path.resolve() / "run"
     writer = RecordingWriter(root, META)
-    writer.append(events=events(23))
+    writer.append(send_calls=calls(23))
     writer.flush()
     assert synced == [
-        f"{root}/meta.json.part", f"{root}", f"{root}/events/000000.parquet.part",
-        f"{root}/events",
+        f"{root}/meta.json.part", f"{root}", f"{root}/send_calls/000000.parquet.part",
+        f"{root}/send_calls",
     ]  # fmt: skip
 
 
@@ -219,7 +219,7 @@ def test_segments_stay_where_there_is_no_room_to_merge_them(
     write(tmp_path / "run")
     assert files(tmp_path / "run") == [f"00000{n}.parquet" for n in range(3)]
     opened = open_recording(tmp_path / "run")
-    assert (len(opened.events), opened.damage, opened.meta["clean"]) == (131, [], True)
+    assert (len(opened.send_calls), opened.damage, opened.meta["clean"]) == (131, [], True)
 
 
 def test_a_merge_that_fails_otherwise_is_told(
@@ -228,7 +228,7 @@ def test_a_merge_that_fails_otherwise_is_told(
     no_merge(monkeypatch, errno.EIO)
     with pytest.raises(TracerError, match="Input/output error"):
         write(tmp_path / "run")
-    assert len(open_recording(tmp_path / "run").events) == 131
+    assert len(open_recording(tmp_path / "run").send_calls) == 131
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
@@ -254,19 +254,19 @@ def test_a_directory_made_beforehand_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "run").chmod(0o755)
     write(tmp_path / "run")
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "run" / "events").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "run" / "send_calls").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("gone", ["", "events"])
+@pytest.mark.parametrize("gone", ["", "send_calls"])
 @pytest.mark.parametrize("how", ["flush", "close"])
 def test_what_was_removed_while_it_recorded_is_not_called_kept(
     tmp_path: Path, gone: str, how: str
 ) -> None:
     run = tmp_path / "run"
     writer = RecordingWriter(run, META)
-    writer.append(events=events(101))
+    writer.append(send_calls=calls(101))
     writer.flush()
-    writer.append(events=events(23, first=101))
+    writer.append(send_calls=calls(23, first=101))
     shutil.rmtree(run / gone)
     with pytest.raises(TracerError) as failure:
         writer.flush() if how == "flush" else writer.close({})
@@ -277,4 +277,4 @@ def test_what_was_removed_while_it_recorded_is_not_called_kept(
 
 def test_directories_above_are_made(tmp_path: Path) -> None:
     write(tmp_path / "some" / "where" / "run")
-    assert len(open_recording(tmp_path / "some" / "where" / "run").events) == 131
+    assert len(open_recording(tmp_path / "some" / "where" / "run").send_calls) == 131
