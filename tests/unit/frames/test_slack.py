@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from recording_copies import ALL_CHANNELS, Copy, bad_lines
-from run_builder import NETNS, PID, PORT, record, times
+from channels_builder import BUFFER, LISTENER
+from recording_copies import Copy, bad_lines
+from run_builder import NETNS, PID, PORT, reading, record, times
 
 import tracer
 from tracer.correlate.user import CALL, RECEIVE, SEND
-from tracer.frames.slack import MODULE_CHANNELS, Slack
+from tracer.frames.slack import MODULE_CHANNELS, Slack, protocols
 from tracer.run import Run
 
 ECHOES = 74
@@ -24,37 +25,31 @@ ECHOES = 74
 def ended(cut: list[int], *, at: int = 2**62, **more: Any) -> dict[str, Any]:
     """``end`` of meta.json: tracing stopped at ``at`` (ns), ``cut`` are the threads cut off."""
     end = {"interrupted_ns": at, "stopping_ns": at, "stopped_ns": at + 1000, "open": []}
-    return {"end": end | {"cut": cut} | more, "cut": 75}
+    return {"end": end | {"cut": cut} | more}
 
 
-def opened(point: str, proto: int = 0, portid: int = 0) -> dict[str, Any]:
-    who = {"tid": PID, "tgid": PID, "start_ns": 1}
+def opened(point: str, proto: int = 0, portid: int = 0, tid: int = PID) -> dict[str, Any]:
+    who = {"tid": tid, "tgid": PID, "start_ns": 1}
     return who | {"point": point, "proto": proto, "portid": portid}
 
 
-def stats(requests: int, replies: int = ECHOES) -> dict[str, Any]:
+def stats(requests: int, replies: int = ECHOES, size: int = 64 * ECHOES) -> dict[str, Any]:
     """The module's two readings, of so many requests and replies on the builder's port."""
-
-    def reading(asked: int, answered: int) -> dict[str, Any]:
-        seen = {
-            name: {"foreign": 0, "replies": 0, "foreign_replies": 0} for name in MODULE_CHANNELS
-        }
-        seen["netlink"]["replies"] = answered
-        idle = dict.fromkeys(
-            ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors"), 0
-        )
-        counters = {name: dict(idle) for name in MODULE_CHANNELS}
-        counters["netlink"]["requests"] = asked
-        ports = {str(PORT): idle | {"requests": asked}}
-        return {"early": seen, "late": seen, "counters": counters, "ports": ports}
-
-    return {"before": reading(0, 0), "after": reading(requests, replies)}
+    before, after = reading(0), reading(0)
+    counted = {"requests": requests, "replies": replies, "told": requests, "request_bytes": size}
+    after["ports"] = {str(PORT): after["ports"][str(PORT)] | counted}
+    after["counters"]["netlink"] = after["counters"]["netlink"] | counted
+    return {"before": before, "after": after}
 
 
-def interrupted(path: Path, requests: int = ECHOES, *, replies: int = ECHOES, **end: Any) -> Run:
-    """74 echoes, then Ctrl-C; the module says that it counted ``requests``."""
+def interrupted(path: Path, requests: int = ECHOES, **how: Any) -> Run:
+    """74 echoes, then Ctrl-C; the module says that it counted ``requests``.
+
+    ``how`` are arguments of `stats`, and more of what ``end`` says.
+    """
     echoes = times(np.random.default_rng(7), ECHOES)
-    meta = ended([PID], **end) | {"netns": NETNS, "stats": stats(requests, replies)}
+    counted = {name: how.pop(name) for name in ("replies", "size") if name in how}
+    meta = ended([PID], **how) | {"netns": NETNS, "stats": stats(requests, **counted)}
     return tracer.load(record(path, echoes, **meta))
 
 
@@ -77,68 +72,102 @@ def test_the_modules_replies_must_agree_after_an_interruption(tmp_path: Path, re
     assert bad_lines(interrupted(tmp_path / "r", replies=replies)) == ["msgchan netlink replies"]
 
 
+@pytest.mark.parametrize("size", [0, 64 * ECHOES - 1, 64 * ECHOES + 64])
+def test_the_modules_bytes_must_agree_after_an_interruption(tmp_path: Path, size: int) -> None:
+    run = interrupted(tmp_path / "r", size=size)
+    assert bad_lines(run) == ["msgchan request bytes by port id"]
+
+
+BY_PORT = [f"msgchan {what} by port id" for what in ("requests", "request bytes")]
+
+
 @pytest.mark.parametrize(
     ("proto", "portid", "wrong"),
     [
         (30, PORT, []),
-        (30, PORT + 1, ["msgchan requests by port id"]),
-        (31, PORT, ["msgchan requests by port id"]),
+        (30, PORT + 1, [*BY_PORT, "msgchan netlink replies"]),
+        (31, PORT, ["msgchan netlink requests", *BY_PORT, "msgchan netlink replies"]),
     ],
 )
 def test_an_open_send_excuses_one_request_of_its_port(
     tmp_path: Path, proto: int, portid: int, wrong: list[str]
 ) -> None:
-    calls = [opened("sendto"), opened("netlink_unicast", proto, portid)]
-    calls.append(opened("msgchan_handler", 2))
-    run = interrupted(tmp_path / "one", ECHOES + 1, open=calls)
+    """The module may have counted it, its bytes, and its reply."""
+    calls = [opened("netlink_unicast", proto, portid)]
+    one = {"size": 64 * ECHOES + 100, "replies": ECHOES + 1, "open": calls}
+    run = interrupted(tmp_path / "one", ECHOES + 1, **one)
     assert bad_lines(run) == wrong
-    told = run.ledger.set_index("line").loc["msgchan netlink requests"]
-    assert told["note"] == "up to 1 call cut off in the middle"
-    two = bad_lines(interrupted(tmp_path / "two", ECHOES + 2, open=calls))
-    assert two == ["msgchan netlink requests", "msgchan requests by port id"]
+    if not wrong:
+        lines = run.ledger.set_index("line")
+        note = lines.loc["msgchan netlink requests", "note"]
+        assert note == "up to 1 call cut off in the middle"
+        note = lines.loc["msgchan requests by port id", "note"]
+        assert note == "1 of requests cut off in the middle"
+    two = bad_lines(interrupted(tmp_path / "two", ECHOES + 2, **one))
+    assert {"msgchan netlink requests", "msgchan requests by port id"} <= set(two)
+
+
+def test_an_open_send_that_had_not_arrived_excuses_nothing(tmp_path: Path) -> None:
+    calls = [opened("netlink_sendmsg")]
+    run = interrupted(tmp_path / "one", ECHOES + 1, open=calls)
+    assert bad_lines(run) == ["msgchan netlink requests", "msgchan requests by port id"]
+
+
+#: For each channel of the module a call that is open in its handler.
+HANDLING = {
+    "setsockopt": opened("nf_setsockopt", 1),
+    "getsockopt": opened("nf_getsockopt", 1),
+    "netlink": opened("netlink_unicast", 30, PORT),
+    "icmp": opened("netlink_unicast", 31, LISTENER),
+}
 
 
 @pytest.mark.parametrize("channel", MODULE_CHANNELS)
 def test_an_open_handler_excuses_one_request_of_its_channel(copy: Copy, channel: str) -> None:
     def one_more(meta: dict[str, Any]) -> None:
-        meta["stats"]["after"]["counters"][channel]["requests"] += 1
+        meta["stats"]["after"]["counters"][channel]["told"] += 1
 
     copy.meta(one_more)
-    for code, name in enumerate(MODULE_CHANNELS):
-        calls = [opened("msgchan_handler", code)]
-        copy.meta(lambda meta, calls=calls: meta.update(ended([], open=calls)))
+    for name, call in HANDLING.items():
+        copy.meta(lambda meta, call=call: meta.update(ended([], open=[call])))
         wrong = [] if name == channel else [f"msgchan {channel} requests"]
-        assert bad_lines(copy.load()) == wrong
+        assert copy.bad() == wrong
 
 
-def test_a_channel_that_the_module_does_not_have_excuses_nothing(copy: Copy) -> None:
-    calls = [opened("msgchan_handler", len(MODULE_CHANNELS)), opened("msgchan_handler", -1)]
-    copy.meta(lambda meta: meta.update(ended([], open=calls)))
-    assert bad_lines(copy.load()) == []
+@pytest.mark.parametrize(
+    "call",
+    [opened("nf_setsockopt"), opened("setsockopt", 1), opened("netlink_recvmsg", 30, PORT)],
+)
+def test_an_open_call_that_is_not_in_the_module_excuses_nothing(
+    copy: Copy, call: dict[str, Any]
+) -> None:
+    copy.meta(lambda meta: meta.update(ended([], open=[call])))
+    assert copy.bad() == []
+    for channel in MODULE_CHANNELS:
+        copy.meta(lambda meta, at=channel: meta["stats"]["after"]["counters"][at].update(told=0))
+    assert copy.bad() == [f"msgchan {channel} requests" for channel in MODULE_CHANNELS]
+
+
+def test_the_protocols_are_those_that_the_module_was_loaded_with() -> None:
+    assert protocols({}) == {"netlink": 30, "icmp": 31}
+    parameters = {"netlink_proto": "17", "icmp_proto": "18"}
+    meta = {"module": {"parameters": parameters}}
+    assert protocols(meta) == {"netlink": 17, "icmp": 18}
 
 
 @pytest.mark.parametrize(("others", "ok"), [(0, False), (1, True), (9, True)])
-def test_a_reply_between_its_two_witnesses(copy: Copy, others: int, ok: bool) -> None:
+def test_a_notification_between_its_two_witnesses(copy: Copy, others: int, ok: bool) -> None:
     """It lay in the queue, and then its socket was traced no more: it counts as another's."""
 
     def change(meta: dict[str, Any]) -> None:
         after = meta["stats"]["after"]
         after["late"]["icmp"]["replies"] -= 1
-        none = {name: {"foreign_replies": 0} for name in MODULE_CHANNELS}
-        after["stopping"] = none
         after["late"]["icmp"]["foreign_replies"] = others
+        after["stopping"]["icmp"] = after["stopping"]["icmp"] | {"foreign_replies": 0}
 
     copy.meta(lambda meta: meta.update(ended([])))
     copy.meta(change)
-    assert bad_lines(copy.load()) == ([] if ok else ["msgchan icmp replies"])
-
-
-def test_what_an_old_recording_called_cut_excuses_nothing(copy: Copy) -> None:
-    """It was the number of all threads ever seen."""
-    copy.meta(lambda meta: meta.update(cut=75))
-    assert bad_lines(copy.load()) == []
-    copy.meta(lambda meta: meta["stats"]["after"]["counters"]["netlink"].update(requests=0))
-    assert bad_lines(copy.load()) == ["msgchan netlink requests"]
+    assert copy.bad() == ([] if ok else ["msgchan icmp replies"])
 
 
 def last_of(sends: pd.DataFrame, tid: int, back: int = 1) -> list[int]:
@@ -162,14 +191,14 @@ def test_the_last_call_of_a_thread_may_lack_its_entry_if_it_was_cut_off(
     for tid in tids:
         others = [other for other in tids if other != tid]
         file.write_bytes(whole)
-        copy.rows("sends", without(*last_of(sends, tid)))
+        copy.recorded("sends", without(*last_of(sends, tid)))
         copy.meta(lambda meta, cut=others: meta.update(ended(cut)))
-        assert bad_lines(copy.load()) != [], tid
+        assert copy.bad() != [], tid
         copy.meta(lambda meta, cut=[tid]: meta.update(ended(cut)))
-        assert bad_lines(copy.load()) == [], tid
+        assert copy.bad() == [], tid
         file.write_bytes(whole)
-        copy.rows("sends", without(*last_of(sends, tid, 2)))
-        assert bad_lines(copy.load()) != [], tid
+        copy.recorded("sends", without(*last_of(sends, tid, 2)))
+        assert copy.bad() != [], tid
 
 
 def test_a_call_before_the_last_may_not_lack_its_entry(copy: Copy, sends: pd.DataFrame) -> None:
@@ -179,36 +208,26 @@ def test_a_call_before_the_last_may_not_lack_its_entry(copy: Copy, sends: pd.Dat
     copy.meta(lambda meta: meta.update(ended(tids)))
     for tid in tids:
         file.write_bytes(whole)
-        copy.rows("sends", without(last_of(sends, tid, 2)[0]))
-        assert bad_lines(copy.load()) != [], tid
+        copy.recorded("sends", without(last_of(sends, tid, 2)[0]))
+        assert copy.bad() != [], tid
 
 
-@pytest.mark.parametrize(("point", "code"), [("sendto", "netlink"), ("setsockopt", "setsockopt")])
-def test_a_request_whose_system_call_was_open(copy: Copy, point: str, code: str) -> None:
-    """What happened inside was recorded, the call itself was not: its entry finds no call."""
-    run = tracer.load(ALL_CHANNELS)
-    asked = run.exchanges[(run.exchanges["channel"] == code) & run.exchanges["logged"]]
-    tid = int(asked["tid"].iloc[-1])
-    calls = run.events[(run.events["point"] == point) & (run.events["tid"] == tid)]
-    row, start = calls.index[-1], int(calls["start_ns"].iloc[-1])
-    end = int(calls["end_ns"].iloc[-1])
-
-    def drop(frame: pd.DataFrame) -> pd.DataFrame:
-        later = (frame["tid"] == tid) & (frame["start_ns"] > end)
-        return frame[~later & (frame.index != row)]
-
-    def keep(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[(frame["tid"] != tid) | (frame["begin_ns"] <= start)]
-
-    copy.rows("events", drop)
-    copy.rows("sends", keep)
-    stop = ended([tid], at=end - 1)
-    copy.meta(lambda meta: meta.update(stop))
-    assert "requests nobody logged" in bad_lines(copy.load())
-    call = {"tid": tid, "tgid": tid, "point": point, "start_ns": start, "proto": 0, "portid": 0}
-    stop["end"]["open"] = [call]
-    copy.meta(lambda meta: meta.update(stop))
-    assert not {"sends nobody saw", "requests nobody logged"} & set(bad_lines(copy.load()))
+@pytest.mark.parametrize(
+    "point", ["netlink_sendmsg", "netlink_unicast", "netlink_recvmsg", "nf_getsockopt"]
+)
+def test_who_began_another_call_has_logged_the_last_one(
+    copy: Copy, sends: pd.DataFrame, point: str
+) -> None:
+    """The entry of a call is written before the next call begins."""
+    copy.recorded("sends", without(*last_of(sends, BUFFER)))
+    copy.meta(lambda meta: meta.update(ended([BUFFER])))
+    assert copy.bad() == []
+    call = opened(point, tid=BUFFER) | {"start_ns": 2**61}
+    copy.meta(lambda meta: meta.update(ended([BUFFER], open=[call])))
+    assert copy.bad() == ["reads nobody logged"]
+    other = call | {"point": "poll"}  # is in no log
+    copy.meta(lambda meta: meta.update(ended([BUFFER], open=[other])))
+    assert copy.bad() == []
 
 
 @pytest.mark.parametrize("kind", [SEND, CALL, RECEIVE])
@@ -219,7 +238,7 @@ def test_an_entry_under_way_when_tracing_stopped_may_tell_of_what_nobody_saw(
     last = sends[sends["kind"] == kind].iloc[[-1]]
     tid, stop = int(last["tid"].iloc[0]), int(sends["end_ns"].max()) + 1_000_000
     late = last.assign(begin_ns=stop - 500, end_ns=stop + 1500, seq=np.uint32(2**31))
-    copy.rows("sends", lambda frame: pd.concat([frame, late]))
+    copy.recorded("sends", lambda frame: pd.concat([frame, late]))
     for cut, at, ok in (
         ([tid], stop, True),
         ([tid], stop - 1400, True),
@@ -230,32 +249,33 @@ def test_an_entry_under_way_when_tracing_stopped_may_tell_of_what_nobody_saw(
         ([], stop, False),
     ):
         copy.meta(lambda meta, cut=cut, at=at: meta.update(ended(cut, at=at)))
-        assert (bad_lines(copy.load()) == []) == ok, (cut, at)
+        assert (copy.bad() == []) == ok, (cut, at)
 
 
 @pytest.mark.parametrize("later", [True, False])
 def test_who_was_seen_later_was_not_let_go(copy: Copy, sends: pd.DataFrame, later: bool) -> None:
     """A call that nobody saw is lost when a later one of its thread was recorded."""
-    call = sends[(sends["kind"] == CALL) & (sends["channel"] == 2)].iloc[10]
+    call = sends[(sends["kind"] == CALL) & (sends["channel"] == 2)].iloc[3]
     begin, end, tid = (int(call[name]) for name in ("begin_ns", "end_ns", "tid"))
 
     def drop(frame: pd.DataFrame) -> pd.DataFrame:
-        of_call = frame["start_ns"].between(begin, end)
-        return frame[(frame["tid"] != tid) | ~(of_call if later else frame["start_ns"] >= begin)]
+        of_call = frame["enter_ns"].between(begin, end)
+        return frame[(frame["tid"] != tid) | ~(of_call if later else frame["enter_ns"] >= begin)]
 
-    copy.rows("events", drop)
-    copy.rows("sends", lambda frame: frame[later | (frame["begin_ns"] <= begin)])
+    copy.recorded("opt_calls", drop)
+    copy.recorded("sends", lambda frame: frame[later | (frame["begin_ns"] <= begin)])
     copy.meta(lambda meta: meta.update(ended([tid], at=begin)))
-    assert ("sends nobody saw" in bad_lines(copy.load())) == later
+    assert ("sends nobody saw" in copy.bad()) == later
 
 
 def test_the_open_calls_are_told(copy: Copy) -> None:
-    calls = [opened("recvfrom"), opened("recvfrom") | {"tid": 7}, opened("poll") | {"tid": 8}]
+    point = "netlink_recvmsg"
+    calls = [opened(point), opened(point, tid=7), opened("poll", tid=8)]
     copy.meta(lambda meta: meta.update(ended([], open=calls)))
     run = copy.load()
     assert run.trusted
     line = run.ledger.set_index("line").loc["calls open at the end"]
-    assert (line["count"], line["note"]) == (3, "recvfrom 2, poll 1; of 3 threads")
+    assert (line["count"], line["note"]) == (3, "netlink_recvmsg 2, poll 1; of 3 threads")
     copy.meta(lambda meta: meta.update(ended([])))
     assert "calls open at the end" not in copy.load().ledger["line"].tolist()
 
