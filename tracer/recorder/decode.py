@@ -144,8 +144,9 @@ class Decoder:
 
     def _table(self, name: str, words: Words, order: npt.NDArray[np.int64]) -> pa.Table:
         """The rows of one kind, whose records ``words`` are."""
-        # With the words of one place side by side, numpy is several times as fast.
-        words = np.ascontiguousarray(words.T)
+        # A copy, since the columns refer to it; with the words of one place side by side, numpy is
+        # several times as fast.
+        words = words.T.copy()
         covered = [*words[: WORDS[RECORD_KINDS[name]]], words[14], words[15]]
         self._count(_field(name, words, "point"), chained(covered))
         valid = _valid(name, words)
