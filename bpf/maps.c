@@ -10,7 +10,8 @@
 #include <uapi/linux/ptrace.h>
 
 #define AF_NETLINK 16
-#define OWNED 0x80000000U	/* in a slot's key: a thread has it; no thread id is so large */
+#define FREE (~0ULL)	/* in a slot: no thread has it. 0 would be the idle task */
+#define IDLE 0x80000000U	/* stands for a CPU's idle task in a key; no thread id is so large */
 #define POLLED_MAX 4
 
 /* The system call that a thread is inside of. */
@@ -38,8 +39,7 @@ struct polled {
  * that one record under construction is enough.
  */
 struct thread {
-	u32 key;		/* its thread id | OWNED; 0 in a free slot */
-	u32 tgid;
+	u64 ids;		/* as bpf_get_current_pid_tgid() has them; FREE in a free slot */
 	u32 crowded;		/* of a slot: some thread that belongs here is in `spilled` */
 	u8 open;		/* enum call */
 	u8 reached;		/* the open call got to netlink_unicast, nf_setsockopt or nf_getsockopt */
@@ -47,7 +47,10 @@ struct thread {
 	u8 marked;		/* it carries the storage that msgchan looks for */
 	u64 sk;			/* the socket that the open call is about */
 	u64 skb;		/* send: the buffer; get: address of the value's length */
-	u64 watched;		/* the socket that was looked up in `ports` last, and is there */
+	u64 watched;		/* a socket that is traced; these are its ids: */
+	u32 portid;
+	u32 netns;
+	u64 closings;		/* what `closings` was when `watched` was set: else it may be gone */
 	u64 dump_ns;		/* netlink_dump was entered; 0: it is not running */
 	u8 parts;		/* this netlink_dump has queued a part, which is in `part` */
 	u8 polls;		/* entries of `polled` */
@@ -100,6 +103,8 @@ BPF_F_TABLE("hash", u32, u32, owners, SLOTS, BPF_F_ZERO_SEED);
 BPF_F_TABLE("hash", u64, u32, ports, MAX_PORTS, BPF_F_ZERO_SEED);
 /* 1 where some traced socket's port id ends in these bits: asked before `ports`, as it is cheap. */
 BPF_TABLE("array", u32, u32, port_hints, PORT_HINTS);
+/* How many traced sockets were closed: then another one may have the address of one of them. */
+BPF_TABLE("array", u32, u64, closings, 1);
 BPF_F_TABLE("hash", u32, struct origin, origins, SLOTS, BPF_F_ZERO_SEED);
 BPF_TABLE("lru_hash", u32, struct ending, endings, SLOTS);
 /* Key tgid << 32 | uid: the user ids that traced processes ran as. The oldest are dropped. */

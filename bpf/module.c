@@ -72,7 +72,7 @@ static inline void handled_message(struct thread *thread, u64 *args)
 	record.extra.seq = args[HANDLED_SEQ];
 	record.extra.netns = args[HANDLED_NETNS];
 	record.extra.ret = args[HANDLED_ERROR];
-	record.words[14] = ids_of(thread);
+	record.words[14] = thread->ids;
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_HANDLED, send->proto,
 				args[HANDLED_CHANNEL], TRACER_X_SENDING);
 	emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_HANDLED);

@@ -25,7 +25,7 @@ static inline void emit_messages(struct thread *thread, u64 data, u32 at)
 	record.extra.end_ns = send->unicast_ns;
 	record.extra.portid = send->portid;
 	record.extra.netns = send->netns;
-	record.words[14] = ids_of(thread);
+	record.words[14] = thread->ids;
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_MESSAGE, send->proto, 0,
 				TRACER_X_SENDING);
 #pragma clang loop unroll(disable)
@@ -74,7 +74,7 @@ static inline void request(struct thread *thread, int typed, u64 ssk, u64 skb, u
 		send->flags = 0;
 		send->bits = TRACER_S_HEADLESS;
 	}
-	if (thread->watched != ssk)
+	if (!knows(thread, ssk))
 		watch(thread, ssk, send->netns, send->proto, send->portid);
 }
 
@@ -96,6 +96,7 @@ static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 dst)
 			thread->send.done_ns = bpf_ktime_get_ns();
 			thread->send.bits |= TRACER_S_DONE;
 		}
+		return 0;
 	}
 	return note_origin(dst, skb);
 }
@@ -143,7 +144,7 @@ static inline int sendmsg_return(s64 ret)
 		return 0;
 	thread->send.exit_ns = bpf_ktime_get_ns();
 	thread->send.ret = ret;
-	thread->words[14] = ids_of(thread);
+	thread->words[14] = thread->ids;
 	thread->words[15] = tail(TRACER_SEND, TRACER_POINT_SEND, thread->send.proto,
 				 thread->send.channel, thread->send.bits);
 	emit(thread->words, TRACER_WORDS_SEND, TRACER_POINT_SEND);
@@ -185,10 +186,16 @@ static inline int recvmsg_return(int typed, u64 sock, s64 ret)
 	thread->recv.ret = ret;
 	if (!(thread->recv.bits & TRACER_R_COPY))
 		thread->recv.size = 0;
-	thread->recv.portid = portid_of(sk);
-	thread->recv.netns = netns_of(typed, sk);
+	if (knows(thread, sk)) {
+		thread->recv.portid = thread->portid;
+		thread->recv.netns = thread->netns;
+	} else {
+		thread->recv.portid = portid_of(sk);
+		thread->recv.netns = netns_of(typed, sk);
+		watch(thread, sk, thread->recv.netns, proto_of(typed, sk), thread->recv.portid);
+	}
 	thread->recv.reserved0 = 0;
-	thread->words[14] = ids_of(thread);
+	thread->words[14] = thread->ids;
 	thread->words[15] = tail(TRACER_RECV, TRACER_POINT_RECV, proto_of(typed, sk), 0,
 				 thread->recv.bits);
 	emit(thread->words, TRACER_WORDS_RECV, TRACER_POINT_RECV);

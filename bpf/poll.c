@@ -27,7 +27,7 @@ static inline void emit_poll(struct thread *thread, struct polled *polled, u64 e
 	record.extra.portid = polled->portid;
 	record.extra.netns = polled->netns;
 	record.extra.ret = ret;
-	record.words[14] = ids_of(thread);
+	record.words[14] = thread->ids;
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_POLL, polled->proto, 0, 0);
 	emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_POLL);
 }

@@ -112,7 +112,7 @@ static inline void emit_queued(struct thread *thread, int typed, u64 sk, u64 skb
 		bits |= TRACER_X_SENDING;
 	else if (thread->open == CALL_RECV)
 		bits |= TRACER_X_RECEIVING;
-	record.words[14] = current_ids();
+	record.words[14] = bpf_get_current_pid_tgid();
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_QUEUED, proto, 0, bits);
 	emit_words(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_QUEUED, 2);	/* skb */
 }
@@ -161,7 +161,7 @@ static inline int overrun_enter(int typed, u64 sk)
 	record.extra.end_ns = record.extra.start_ns;
 	record.extra.portid = portid_of(sk);
 	record.extra.netns = netns_of(typed, sk);
-	record.words[14] = current_ids();
+	record.words[14] = bpf_get_current_pid_tgid();
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_OVERRUN, proto_of(typed, sk), 0,
 				traced_thread() ? 0 : TRACER_X_BYSTANDER);
 	emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_OVERRUN);
@@ -207,7 +207,7 @@ static inline int dump_return(void)
 		thread->part.bits |= TRACER_X_LAST;
 		thread->part.ret = errno;
 	}
-	((u64 *)&thread->part)[14] = ids_of(thread);
+	((u64 *)&thread->part)[14] = thread->ids;
 	((u64 *)&thread->part)[15] = tail(TRACER_EXTRA, TRACER_POINT_QUEUED, thread->part.proto, 0,
 					  thread->part.bits);
 	emit((u64 *)&thread->part, TRACER_WORDS_EXTRA, TRACER_POINT_QUEUED);

@@ -48,7 +48,7 @@ static inline int opt_return(u8 call, u8 point, s64 ret)
 		return 0;
 	thread->opt.exit_ns = bpf_ktime_get_ns();
 	thread->opt.ret = ret;
-	thread->words[14] = ids_of(thread);
+	thread->words[14] = thread->ids;
 	thread->words[15] = tail(TRACER_OPT, point, 0, thread->opt.channel, thread->opt.bits);
 	emit(thread->words, TRACER_WORDS_OPT, point);
 	return 0;
@@ -109,7 +109,7 @@ static inline int user_copy(u64 start_ns, u64 end_ns, u32 size, u32 left)
 	record.extra.size = size;
 	record.extra.ret = left ? -14 : 0;
 	record.extra.type = thread->opt.optname;
-	record.words[14] = ids_of(thread);
+	record.words[14] = thread->ids;
 	record.words[15] = tail(TRACER_EXTRA, TRACER_POINT_COPY, 0, 0, 0);
 	emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_COPY);
 	return 0;

@@ -15,21 +15,17 @@ static inline void count_missed(u32 point)
 		account->missed++;
 }
 
-static inline struct thread *thread_of(u32 tid)
+static inline struct thread *traced_thread(void)
 {
-	u32 at = tid & (SLOTS - 1);
+	u64 ids = bpf_get_current_pid_tgid();
+	u32 tid = ids, at = tid & (SLOTS - 1);
 	struct thread *thread = slots.lookup(&at);
 
 	if (!thread)
 		return 0;
-	if (thread->key == (tid | OWNED))
+	if (thread->ids == ids)
 		return thread;
 	return thread->crowded ? spilled.lookup(&tid) : 0;
-}
-
-static inline struct thread *traced_thread(void)
-{
-	return thread_of(bpf_get_current_pid_tgid());
 }
 
 /* The point whose account tells of this call, such as of a return that was missed. */
@@ -144,18 +140,6 @@ static inline u64 tail(u8 kind, u8 point, u8 proto, u8 channel, u16 bits)
 	       (u64)kind << 16 | (u16)bpf_get_smp_processor_id();
 }
 
-static inline u64 ids_of(struct thread *thread)
-{
-	return (u64)thread->tgid << 32 | (thread->key & ~OWNED);
-}
-
-static inline u64 current_ids(void)
-{
-	u64 ids = bpf_get_current_pid_tgid();
-
-	return ids << 32 | ids >> 32;
-}
-
 static inline void emit_task(u64 task, u32 tid, u32 tgid)
 {
 	u64 parent = load64(0, task, OFF_TASK_REAL_PARENT);
@@ -196,36 +180,44 @@ static inline int settle(u32 tid, u32 tgid)
 	if (!blank || !slot)
 		return -1;
 	if (!owners.insert(&at, &tid)) {
-		slot->tgid = tgid;
 		slot->open = CALL_NONE;
 		slot->fresh = 0;
 		slot->marked = 0;
+		slot->broadcasting = 0;
 		slot->watched = 0;
 		slot->dump_ns = 0;
-		slot->key = tid | OWNED;
-		return 0;
+	} else {
+		slot->crowded = 1;
+		if (spilled.update(&tid, blank))
+			return -1;
+		slot = spilled.lookup(&tid);
+		if (!slot)
+			return -1;
 	}
-	slot->crowded = 1;
-	if (spilled.update(&tid, blank))
-		return -1;
-	slot = spilled.lookup(&tid);
-	if (!slot)
-		return -1;
-	slot->tgid = tgid;
-	slot->key = tid | OWNED;
+	slot->ids = (u64)tgid << 32 | tid;
 	return 0;
 }
 
-static inline void unsettle(struct thread *thread, u32 tid)
+static inline void unsettle(u32 tid)
 {
 	u32 at = tid & (SLOTS - 1);
+	struct thread *slot = slots.lookup(&at);
 
-	if (thread == slots.lookup(&at)) {
-		thread->key = 0;
+	if (slot && (u32)slot->ids == tid) {
+		slot->ids = FREE;
 		owners.delete(&at);
 	} else {
 		spilled.delete(&tid);
 	}
+}
+
+/* Whether a thread other than the current one is traced. */
+static inline int is_traced(u32 tid)
+{
+	u32 at = tid & (SLOTS - 1);
+	struct thread *slot = slots.lookup(&at);
+
+	return (slot && (u32)slot->ids == tid) || spilled.lookup(&tid);
 }
 
 static inline void adopt(u64 task, u32 tid, u32 tgid)
@@ -251,11 +243,10 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {
 	u32 old = ctx->args[1], tid = bpf_get_current_pid_tgid();
-	struct thread *thread = thread_of(old);
 
-	if (!thread)
+	if (!is_traced(old))
 		return 0;
-	unsettle(thread, old);
+	unsettle(old);
 	adopt(ctx->args[0], tid, bpf_get_current_pid_tgid() >> 32);
 	return 0;
 }
@@ -279,6 +270,6 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	ending.signal = load32(0, ctx->args[0], OFF_TASK_EXIT_CODE) & 0x7f;
 	endings.update(&tid, &ending);
 	note_user(ctx->args[0], bpf_get_current_pid_tgid() >> 32);
-	unsettle(thread, tid);
+	unsettle(tid);
 	return 0;
 }

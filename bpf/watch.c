@@ -9,7 +9,7 @@ static inline u32 current_key(void)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 
-	return tid ? tid : OWNED | bpf_get_smp_processor_id();
+	return tid ? tid : IDLE | bpf_get_smp_processor_id();
 }
 
 /*
@@ -30,11 +30,25 @@ static inline int port_traced(u32 netns, u32 proto, u32 portid)
 	return ports.lookup(&key) != 0;
 }
 
+static inline u64 closings_now(void)
+{
+	u32 zero = 0;
+	u64 *count = closings.lookup(&zero);
+
+	return count ? *count : 0;
+}
+
+/* Whether the thread's `watched` is this socket, so that its ids are known. */
+static inline int knows(struct thread *thread, u64 sk)
+{
+	return thread->watched == sk && thread->closings == closings_now();
+}
+
 /* Trace a socket, which is marked too where that can be: most others are then told by one load. */
 static inline void watch(struct thread *thread, u64 sk, u32 netns, u32 proto, u32 portid)
 {
 	u64 key = port_key(netns, proto, portid);
-	u32 at = portid & (PORT_HINTS - 1), one = 1, zero = 0, tgid = thread->tgid;
+	u32 at = portid & (PORT_HINTS - 1), one = 1, zero = 0, tgid = thread->ids >> 32;
 
 	if (!portid)
 		return;
@@ -47,6 +61,9 @@ static inline void watch(struct thread *thread, u64 sk, u32 netns, u32 proto, u3
 	marked_sockets.sk_storage_get((void *)sk, &zero, BPF_SK_STORAGE_GET_F_CREATE);
 #endif
 	thread->watched = sk;
+	thread->portid = portid;
+	thread->netns = netns;
+	thread->closings = closings_now();
 }
 
 /* Note that the current thread, or an interrupt on it, is about to send to a port. */
@@ -118,12 +135,15 @@ ENTRY(netlink_insert)
 
 static inline int release_enter(int typed, u64 sock)
 {
-	u64 sk = load64(typed, sock, OFF_SOCKET_SK), key;
+	u64 sk = load64(typed, sock, OFF_SOCKET_SK), key, *count;
+	u32 zero = 0;
 
 	if (!sk)
 		return 0;
 	key = port_key(netns_of(0, sk), proto_of(0, sk), portid_of(sk));
-	ports.delete(&key);
+	count = closings.lookup(&zero);
+	if (!ports.delete(&key) && count)
+		__sync_fetch_and_add(count, 1);
 	return 0;
 }
 

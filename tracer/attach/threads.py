@@ -19,8 +19,9 @@ import numpy as np
 from tracer.attach.ending import OpenCall, Stopped
 from tracer.event import EXTRA_RECORD, OPT_RECORD, RECORD_BYTES, SEND_RECORD
 
-#: The top bit of a slot's key: a thread has the slot (``OWNED`` in bpf/maps.c).
-_OWNED = 1 << 31
+#: In a slot: no thread has it (``FREE`` in bpf/maps.c).
+_FREE = 2**64 - 1
+_TID = 0xFFFF_FFFF
 #: System call 324 of x86-64; its command 1 waits for every processor (membarrier(2)).
 _MEMBARRIER, _MEMBARRIER_CMD_GLOBAL = 324, 1
 
@@ -30,8 +31,7 @@ _POLLED = np.dtype(
 #: ``struct thread`` of bpf/maps.c.
 THREAD_DTYPE = np.dtype(
     [
-        ("key", "<u4"),
-        ("tgid", "<u4"),
+        ("ids", "<u8"),
         ("crowded", "<u4"),
         ("open", "u1"),
         ("reached", "u1"),
@@ -40,6 +40,9 @@ THREAD_DTYPE = np.dtype(
         ("sk", "<u8"),
         ("skb", "<u8"),
         ("watched", "<u8"),
+        ("portid", "<u4"),
+        ("netns", "<u4"),
+        ("closings", "<u8"),
         ("dump_ns", "<u8"),
         ("parts", "u1"),
         ("polls", "u1"),
@@ -68,6 +71,7 @@ class Threads:
         size = -(-count * THREAD_DTYPE.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         self._map = mmap.mmap(program["slots"].map_fd, size, mmap.MAP_SHARED)
         self._slots = np.frombuffer(self._map, THREAD_DTYPE, count)
+        self._slots["ids"] = _FREE
 
     def close(self) -> None:
         """Unmap the slots."""
@@ -76,11 +80,13 @@ class Threads:
 
     def process_of(self, tid: int) -> int | None:
         """The process id of a traced thread, None if the thread is not traced."""
-        slot = self._slots[tid % self._slots.size]
-        if slot["key"] == tid | _OWNED:
-            return int(slot["tgid"])
-        spilled = self._spilled.get(self._spilled.Key(tid))
-        return None if spilled is None else int(spilled.tgid)
+        ids = int(self._slots["ids"][tid % self._slots.size])
+        if ids == _FREE or ids & _TID != tid:
+            spilled = self._spilled.get(self._spilled.Key(tid))
+            if spilled is None:
+                return None
+            ids = int(spilled.ids)
+        return ids >> 32
 
     def enter(self, tid: int, tgid: int, *, fresh: bool) -> None:
         """Trace a thread from now on; nothing changes if it is traced already.
@@ -94,14 +100,14 @@ class Threads:
                 slot["crowded"] = 1
                 self._spilled[self._spilled.Key(tid)] = self._leaf(tid, tgid, fresh)
             return
-        for name in ("open", "marked", "watched", "dump_ns"):
+        for name in ("open", "marked", "broadcasting", "watched", "dump_ns"):
             slot[name] = 0
-        slot["tgid"], slot["fresh"] = tgid, fresh
-        slot["key"] = tid | _OWNED  # last: from here on the probes use the slot
+        slot["fresh"] = fresh
+        slot["ids"] = tgid << 32 | tid  # last: from here on the probes use the slot
 
     def _leaf(self, tid: int, tgid: int, fresh: bool) -> Any:
         thread = np.zeros(1, THREAD_DTYPE)
-        thread["key"], thread["tgid"], thread["fresh"] = tid | _OWNED, tgid, fresh
+        thread["ids"], thread["fresh"] = tgid << 32 | tid, fresh
         return self._spilled.Leaf.from_buffer_copy(thread.tobytes())
 
     def stop(self) -> Stopped:
@@ -115,27 +121,27 @@ class Threads:
         running: set[int] = set()
         calls: list[OpenCall] = []
         while True:
-            here = np.flatnonzero(self._slots["key"])
-            keys = self._slots["key"][here].copy()
-            self._slots["key"][here] = 0
+            here = np.flatnonzero(self._slots["ids"] != _FREE)
+            ids = self._slots["ids"][here].copy()
+            self._slots["ids"][here] = _FREE
             spilled = [leaf for _key, leaf in self._spilled.items_lookup_and_delete_batch()]
             if not here.size and not spilled:
                 return Stopped(sorted(running), calls)
             _wait_for_probes()
             stopped = self._slots[here].copy()
-            stopped["key"] = keys
+            stopped["ids"] = ids
             for leaf in spilled:
                 stopped = np.append(stopped, np.frombuffer(bytes(leaf), THREAD_DTYPE))
             for index in here.tolist():
                 self._owners.pop(self._owners.Key(index), None)
-            running.update(int(key) & ~_OWNED for key in stopped["key"])
+            running.update((stopped["ids"] & _TID).tolist())
             calls.extend(self._open_call(thread) for thread in stopped[stopped["open"] != 0])
 
     def processes(self) -> set[int]:
         """The ids of the processes that have a traced thread."""
-        here = self._slots["key"] != 0
-        spilled = {int(leaf.tgid) for leaf in self._spilled.values()}
-        return spilled.union(self._slots["tgid"][here].tolist())
+        ids = self._slots["ids"]
+        spilled = {int(leaf.ids) >> 32 for leaf in self._spilled.values()}
+        return spilled.union((ids[ids != _FREE] >> 32).tolist())
 
     def _open_call(self, thread: np.void) -> OpenCall:
         """The call that a thread was inside of (see `OpenCall` for what it holds)."""
@@ -149,8 +155,8 @@ class Threads:
             point, proto = f"nf_{point}", int(option in self._options)
         # The time at which a call begins is the first word of its record, whatever its kind.
         start_ns = int(send["enter_ns"])
-        tid = int(thread["key"]) & ~_OWNED
-        return OpenCall(tid, int(thread["tgid"]), point, start_ns, proto, portid)
+        ids = int(thread["ids"])
+        return OpenCall(ids & _TID, ids >> 32, point, start_ns, proto, portid)
 
 
 def _wait_for_probes() -> None:
