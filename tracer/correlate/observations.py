@@ -114,11 +114,14 @@ class _Parts:
             return
         given = {name: rows[name] for name in (*_EVERY, *copied)} | values
         given |= {"start_ns": start, "end_ns": end, "depth": depth, "point": CODE[point]}
-        chosen = {
-            name: value[here] if isinstance(value, np.ndarray) else value
-            for name, value in given.items()
-        }
-        self.found.append(_Part(rows.number[here], chosen))
+        number = rows.number
+        if here.size < len(rows):
+            number = number[here]
+            given = {
+                name: value[here] if isinstance(value, np.ndarray) else value
+                for name, value in given.items()
+            }
+        self.found.append(_Part(number, given))
 
     def frame(self, records: int) -> pd.DataFrame:
         """The observations as a frame, those of the record with the lowest number first."""

@@ -61,17 +61,17 @@ _NEED: dict[str, dict[int, tuple[str, ...]]] = {
 _HANDLED, _QUEUED = RECORD_POINTS.index("handled"), RECORD_POINTS.index("queued")
 
 
-def _understood() -> npt.NDArray[np.bool_]:
-    """A table of the pairs of kind and point that exist, by ``point << 8 | kind``."""
-    table = np.zeros(1 << 16, np.bool_)
+def _kind_of() -> npt.NDArray[np.uint8]:
+    """The kind by ``point << 8 | kind``; 0 for pairs that do not go together."""
+    table = np.zeros(1 << 16, np.uint8)
     for kind, points in POINTS_OF_KIND.items():
-        table[[point << 8 | kind for point in points]] = True
+        table[[point << 8 | kind for point in points]] = kind
     return table
 
 
-_UNDERSTOOD = _understood()
-
-
+_KIND_OF = _kind_of()
+#: By kind: the name and type of each column.
+_COLUMNS = {name: [(field.name, field.type) for field in SCHEMAS[name]] for name in RECORD_KINDS}
 #: By kind and field: its type, and its offset in bytes.
 _PLACES: dict[str, dict[str, tuple[np.dtype[Any], int]]] = {
     name: {field: place[:2] for field, place in (LAYOUTS[kind].fields or {}).items()}
@@ -125,20 +125,19 @@ class Decoder:
         order = np.arange(self._order, self._order + len(words))
         self._order += len(words)
         pair = (words[:, 15] >> np.uint64(16)).astype(np.uint16)
-        understood = _UNDERSTOOD[pair]
-        if not understood.all():
-            first = int(pair[~understood][0])
-            odd = int(understood.size - understood.sum())
-            self.odd.add(odd, f"kind {first & 0xFF}, point {first >> 8}")
-        kinds = np.where(understood, pair, 0).astype(np.uint8)
+        kinds = _KIND_OF[pair]
+        counts = np.bincount(kinds, minlength=len(RECORD_KINDS) + 1).tolist()
+        if counts[0]:
+            first = int(pair[kinds == 0][0])
+            self.odd.add(counts[0], f"kind {first & 0xFF}, point {first >> 8}")
         tables = {}
         for name, kind in RECORD_KINDS.items():
-            here = np.flatnonzero(kinds == kind)
-            if not here.size:
+            if not counts[kind]:
                 tables[name] = SCHEMAS[name].empty_table()
-            elif here.size == len(words):
+            elif counts[kind] == len(words):
                 tables[name] = self._table(name, words, order)
             else:
+                here = np.flatnonzero(kinds == kind)
                 tables[name] = self._table(name, words.take(here, axis=0), order[here])
         return tables
 
@@ -148,24 +147,25 @@ class Decoder:
         # several times as fast.
         words = words.T.copy()
         covered = [*words[: WORDS[RECORD_KINDS[name]]], words[14], words[15]]
-        self._count(_field(name, words, "point"), chained(covered))
+        self._count(name, words, chained(covered))
         valid = _valid(name, words)
         columns = {"order": order} | {
             column: self._column(name, words, column, valid)
-            for column in SCHEMAS[name].names
+            for column, _type in _COLUMNS[name]
             if column != "order"
         }
         rows = row_sum(name, columns)
         self.rows[name] = _added(self.rows[name], rows["count"], rows["checksum"])
-        arrays = [_array(columns[field.name], field.type) for field in SCHEMAS[name]]
+        arrays = [_array(columns[column], kind) for column, kind in _COLUMNS[name]]
         return pa.Table.from_arrays(arrays, schema=SCHEMAS[name])
 
-    def _count(self, points: npt.NDArray[np.uint8], sums: Words) -> None:
-        """Add records of these points, with these checksums, to ``decoded``."""
-        for code in np.flatnonzero(np.bincount(points)).tolist():
-            here = sums[points == code]
-            name = RECORD_POINTS[code]
-            self.decoded[name] = _added(self.decoded[name], here.size, int(here.sum()))
+    def _count(self, name: str, words: Words, sums: Words) -> None:
+        """Add the records of one kind, with these checksums, to ``decoded``."""
+        codes = POINTS_OF_KIND[RECORD_KINDS[name]]
+        for code in codes:
+            here = sums if len(codes) == 1 else sums[_field(name, words, "point") == code]
+            point = RECORD_POINTS[code]
+            self.decoded[point] = _added(self.decoded[point], here.size, int(here.sum()))
 
     def _column(
         self, name: str, words: Words, column: str, valid: dict[str, npt.NDArray[np.bool_]]

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from tracer.event import SUM_FACTOR, SUM_SEED, Words, chained
 from tracer.recording.format import RECORD_KINDS, SCHEMAS
 
+_COLUMNS = {kind: SCHEMAS[kind].names for kind in RECORD_KINDS}
+
 
 def row_sum(kind: str, rows: Mapping[str, Any]) -> dict[str, int]:
     """The ``count`` of rows of a kind and their ``checksum``, the sum of their hashes mod 2**64.
@@ -24,7 +26,7 @@ def row_sum(kind: str, rows: Mapping[str, Any]) -> dict[str, int]:
     ``rows`` is a frame of the recording, or its columns by name. The order of the rows does not
     matter.
     """
-    columns = [_words(np.asarray(rows[name])) for name in SCHEMAS[kind].names]
+    columns = [_words(np.asarray(rows[name])) for name in _COLUMNS[kind]]
     hashes = _mixed(chained(columns))
     return {"count": int(columns[0].size), "checksum": int(hashes.sum(dtype=np.uint64))}
 
