@@ -90,5 +90,5 @@ def crowded() -> Any:
     losses = {"recursion_misses": 3, MARKUP: 5}
     return staged(
         frame, ledger=ledger, meta=META | {"command": command, "losses": losses},
-        damage=["events/000001.parquet: segment lost"],
+        damage=["send_calls/000001.parquet: segment lost"],
     )  # fmt: skip

@@ -28,7 +28,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 class Copy:
     """A copy of the recording ``source`` in ``directory``, to be changed and loaded again."""
 
-    def __init__(self, directory: Path, source: Path) -> None:
+    def __init__(self, directory: Path, source: Path = ALL_CHANNELS) -> None:
         self.path = directory / "copy"
         shutil.copytree(source, self.path)
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tracer.correlate.observations import COLUMNS
 from tracer.correlate.stages import STAGES
-from tracer.recording import SCHEMA_VERSION, SCHEMAS
+from tracer.recording import SCHEMA_VERSION
 
 NETLINK = {
     "encode": 10, "send_entry": 20, "deliver": 5, "handler": 50, "reply": 15, "queue": 40,
@@ -70,7 +71,7 @@ META = {
         {"point": "copy", "site": "tracepoint", "target": "msgchan:copy_begin",
          "reason": "the module's own tracepoint, as [lib] cannot be probed"},
     ],
-    "accounts": {"netlink_unicast": {"emitted": 202, "lost": 0, "time_sum": 1}},
+    "accounts": {"send": {"emitted": 202, "lost": 0, "missed": 0, "checksum": 1}},
     "losses": {"recursion_misses": 0},
 }  # fmt: skip
 
@@ -85,7 +86,7 @@ def run(frame: pd.DataFrame | None = None, **changed: Any) -> Any:
             ],
             ignore_index=True,
         )
-    events = SCHEMAS["events"].empty_table().to_pandas()
+    events = pd.DataFrame({name: np.zeros(0, kind) for name, kind in COLUMNS.items()})
     sends = pd.DataFrame({"begin_ns": [10**9], "end_ns": [3_500_000_000]})
     made = {
         "path": Path("runs/one"),

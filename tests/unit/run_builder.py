@@ -96,7 +96,8 @@ def record(directory: Path, stage_times: Times, *, close: bool = True, **meta: A
     Without ``close`` it is left as by a recorder that was killed.
     """
     count = len(stage_times)
-    meta = {"stats": {"before": reading(7), "after": reading(7 + count)}} | meta
+    if close:
+        meta = {"stats": {"before": reading(7), "after": reading(7 + count)}} | meta
     return write(directory, *echoes(stage_times), close=close, **meta)
 
 
@@ -135,7 +136,8 @@ def write(
 
 def records_of(kind: int, point: str, **fields: Any) -> Records:
     """Records of the ring of one kind and point, one for each of the values of ``fields``."""
-    count = max(np.size(value) for value in fields.values())
+    sizes = [np.size(value) for value in fields.values() if np.ndim(value)]
+    count = sizes[0] if sizes else 1
     made = np.zeros(count, LAYOUTS[kind])
     who = {"tid": PID, "tgid": PID, "kind": kind, "point": RECORD_POINTS.index(point)}
     for name, value in (who | fields).items():

@@ -62,13 +62,14 @@ PARAMETER = Leaf(
     lambda value: isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9,
 )
 
-_PORT = dict.fromkeys(("requests", "replies", "request_bytes", "reply_bytes", "errors"), COUNT)
-_COUNTERS = {**_PORT, "copies": COUNT, "told": COUNT}
+_COUNTERS = dict.fromkeys(
+    ("requests", "replies", "copies", "request_bytes", "reply_bytes", "errors", "told"), COUNT
+)
 _SEEN = dict.fromkeys(("foreign", "replies", "foreign_replies"), COUNT)
 _READING = {
     "early": dict.fromkeys(MODULE_CHANNELS, _SEEN),
     "counters": dict.fromkeys(MODULE_CHANNELS, _COUNTERS),
-    "ports": Each(_PORT),
+    "ports": Each(_COUNTERS),
     "late": dict.fromkeys(MODULE_CHANNELS, _SEEN),
 }
 _ACCOUNT = {"emitted": COUNT, "lost": COUNT, "checksum": SUM, "missed": COUNT}

@@ -51,7 +51,7 @@ LONGER_PLAN = [*META["plan"], META["plan"][0] | {"point": "filter", "target": "n
 @pytest.mark.parametrize(
     ("meta", "name", "said"),
     [
-        ({"plan": OTHER_PLAN}, "plan", "sendto fentry sendto against sendto kprobe sendto"),
+        ({"plan": OTHER_PLAN}, "plan", "fentry netlink_sendmsg against .* kprobe netlink_sendmsg"),
         ({"plan": LONGER_PLAN}, "plan", "no such site against filter fentry netlink_insert"),
         ({"kernel": "6.12"}, "kernel", "6.1.0-56-amd64 x86_64 against 6.12 x86_64"),
         ({"clock": META["clock"] | {"source": "hpet"}}, "clock", "from tsc against .* from hpet"),

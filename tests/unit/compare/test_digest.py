@@ -27,7 +27,7 @@ def test_a_recording_s_digest(tmp_path: Path) -> None:
     assert not found.deterministic
     assert found.conditions["kernel"] == "6.1.0-56-amd64 x86_64"
     assert found.conditions["clock"] == "CLOCK_MONOTONIC from tsc"
-    assert ("sendto", "fentry", "sendto") in found.conditions["plan"]
+    assert ("netlink_sendmsg", "fentry", "netlink_sendmsg") in found.conditions["plan"]
     assert found.outcomes == {("netlink", "msgchan echo"): (1.0, 0.0)}
     assert found.tails == tails(exchanges(stage_times))
 

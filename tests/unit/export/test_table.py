@@ -80,7 +80,7 @@ def test_a_formula_and_its_harmless_form_may_both_be_names(tmp_path: Path) -> No
 def test_other_names_and_numbers_stay_as_they_are(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     copy.rows("tasks", lambda frame: frame.assign(comm="a=1"))
-    copy.rows("events", lambda frame: frame.assign(ret=-22))
+    copy.rows("send_calls", lambda frame: frame.assign(ret=-22))
     run = copy.load()
     run.exchanges["reply_bytes"] = -7
     for raw in (False, True):

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from recording_copies import ALL_CHANNELS, bad_lines
+from recording_copies import bad_lines
 from run_builder import META, record, times
 
 import tracer
@@ -27,6 +27,7 @@ from tracer.cli.export import FORMATS
 from tracer.compare import digest
 from tracer.compare.conditions import CONDITIONS
 from tracer.correlate.exchanges import correlate
+from tracer.correlate.observations import observations
 from tracer.errors import TracerError
 from tracer.frames import frames
 from tracer.frames.ledger import lines
@@ -69,7 +70,10 @@ class Judged:
         monkeypatch.setattr(reader, "_read_kind", lambda directory, kind, damage: rows[kind])
         self.meta = opened.meta
         # What becomes of the frames does not hang on what is changed here.
-        self._correlation = correlate(opened.events, opened.sends, opened.tasks, opened.meta)
+        self._events = observations(
+            opened.send_calls, opened.recv_calls, opened.opt_calls, opened.extras
+        )
+        self._correlation = correlate(self._events, opened.sends, opened.tasks, opened.meta)
         assert self.say(self.meta) == TRUSTED
 
     def say(self, meta: Any) -> str:
@@ -78,8 +82,8 @@ class Judged:
             found = open_recording(self.path)
         except TracerError as error:
             return REFUSED if "\n" not in str(error) else f"not in one line: {error}"
-        rows = found.events, found.sends, found.tasks
-        told = list(lines(found.meta, *rows, self._correlation, found.damage))
+        rows = {kind: getattr(found, kind) for kind in KINDS}
+        told = list(lines(found.meta, rows, self._events, self._correlation, found.damage))
         counts = [n for line in told for n in (line.count, line.other, line.difference)]
         # What the ledger's columns of 64 bits hold.
         assert all(-(2**63) <= n < 2**63 for n in counts if n is not None)
@@ -90,13 +94,6 @@ class Judged:
 def today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judged:
     """A recording by today's writer."""
     return Judged(record(tmp_path / "today", times(np.random.default_rng(1), 3)), monkeypatch)
-
-
-@pytest.fixture
-def of_schema_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judged:
-    """One that was made before the log was declared and meta.json sealed."""
-    shutil.copytree(ALL_CHANNELS, tmp_path / "old")
-    return Judged(tmp_path / "old", monkeypatch)
 
 
 def places(value: Any, path: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
@@ -168,11 +165,6 @@ def test_what_a_recorder_forgot_is_noticed_without_the_seal(today: Judged) -> No
     assert {place for place in found if not ONLY_SEALED.fullmatch(place)} == set()
 
 
-def test_recordings_of_schema_1_are_judged_by_what_they_had(of_schema_1: Judged) -> None:
-    found = believed(of_schema_1, as_it_is)
-    assert {place for place in found if not ONLY_SEALED.fullmatch(place)} == set()
-
-
 def test_what_is_descriptive_may_be_missing_or_changed(today: Judged) -> None:
     assert set(DESCRIPTIVE) & set(today.meta) >= {"host", "command", "started"}
     meta = {key: value for key, value in today.meta.items() if key not in DESCRIPTIVE}
@@ -184,7 +176,8 @@ def test_what_is_descriptive_may_be_missing_or_changed(today: Judged) -> None:
     "path",
     [
         ("clock", "deterministic"), ("plan", 0, "site"), ("stats", "after", "ports", "100",
-         "requests"), ("accounts", "sendto", "emitted"), ("segments", "sends"),
+         "requests"), ("accounts", "send", "emitted"),
+        ("decoded", "recv", "checksum"), ("rows", "send_calls", "checksum"), ("segments", "sends"),
         ("end", "stopped_ns"),
         ("schema",), ("clean",), ("log", "100", "time_sum"), ("kernel",), ("cpus",), ("seal",),
     ],
@@ -221,7 +214,7 @@ def test_the_log_removed_together_with_its_row_count(tmp_path: Path) -> None:
         assert told["note"] == "process 100: they differ in number or times"
 
 
-@pytest.mark.parametrize("kind", ["events", "sends", "tasks"])
+@pytest.mark.parametrize("kind", ["send_calls", "recv_calls", "sends", "tasks"])
 def test_every_file(tmp_path: Path, kind: str) -> None:
     made = record(tmp_path / "run", times(np.random.default_rng(1), 3))
     (file,) = (made / kind).glob("*.parquet")
@@ -245,15 +238,15 @@ def test_a_recording_that_was_not_closed_says_unknown(tmp_path: Path) -> None:
     run = tracer.load(made)
     assert not run.trusted
     lines = run.ledger.set_index("line")
-    for line in ("records of sendto", "records of task", "ring full", "recursion misses",
-                 "msgchan requests", "entries of the log"):  # fmt: skip
+    for line in ("records of send", "records of task", "rows of recv_calls", "ring full",
+                 "recursion misses", "msgchan requests", "entries of the log"):  # fmt: skip
         assert pd.isna(lines.loc[line, "count"]), line
         assert pd.isna(lines.loc[line, "difference"]), line
         assert lines.loc[line, "note"] == "unknown: the recording was not closed"
     assert "0 by probe" not in run.ledger.to_string()
     assert lines.loc["witnesses missing", "note"].endswith("the recording was not closed")
     result = click.testing.CliRunner().invoke(main, ["report", str(made)])
-    assert "records of sendto: probe unknown, recording 3, difference unknown" in result.output
+    assert "records of send: probe unknown, recording 3, difference unknown" in result.output
 
 
 def commands(judged: Judged, whole: Path) -> list[list[str]]:
@@ -319,15 +312,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("made_by", ["today", "of_schema_1"])
-def test_no_command_stumbles_over_what_is_missing(
-    request: pytest.FixtureRequest, tmp_path: Path, made_by: str
-) -> None:
-    judged: Judged = request.getfixturevalue(made_by)
-    shutil.copytree(judged.path, tmp_path / "whole")
-    for key in judged.meta:
-        assert stumbles(judged, tmp_path / "whole", without(judged.meta, (key,))) == {}, key
-        assert stumbles(judged, tmp_path / "whole", with_(judged.meta, (key,), None)) == {}, key
+def test_no_command_stumbles_over_what_is_missing(today: Judged, tmp_path: Path) -> None:
+    shutil.copytree(today.path, tmp_path / "whole")
+    for key in today.meta:
+        assert stumbles(today, tmp_path / "whole", without(today.meta, (key,))) == {}, key
+        assert stumbles(today, tmp_path / "whole", with_(today.meta, (key,), None)) == {}, key
 
 
 def test_what_a_command_says_of_it_tells_what_is_missing(today: Judged) -> None:

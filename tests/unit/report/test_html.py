@@ -166,7 +166,7 @@ def test_trust_and_losses_come_first() -> None:
     told = text[: text.index("Latencies")]
     assert "Not trusted." in told
     assert "handler calls: module 1,234,567, probe 1,234,566, difference +1" in told
-    assert "events/000001.parquet: segment lost" in told
+    assert "send_calls/000001.parquet: segment lost" in told
     assert "recursion_misses: 3" in told
     trusted = Reader(page(staged())).text
     assert "Trusted. Every line of the ledger balances (2 of 2)." in trusted

@@ -62,8 +62,8 @@ def test_what_was_seen_lies_within_the_exchange() -> None:
     assert (seen["since_ns"] + seen["dur_ns"]).max() == one["total_ns"]
     assert seen[seen["witness"] == "program"]["point"].tolist() == ["send", "receive"]
     assert seen[seen["witness"] == "probe"]["point"].tolist() == [
-        "sendto", "netlink_unicast", "msgchan_handler", "netlink_unicast", "__netlink_sendskb",
-        "recvfrom", "skb_copy_datagram_iter",
+        "netlink_sendmsg", "netlink_unicast", "msgchan_handler", "netlink_unicast",
+        "__netlink_sendskb", "netlink_recvmsg", "skb_copy_datagram_iter",
     ]  # fmt: skip
     handler = seen[seen["point"] == "msgchan_handler"].iloc[0]
     assert handler["dur_ns"] == one["handler_ns"]

@@ -28,15 +28,15 @@ def test_reasons_name_the_line() -> None:
 
 def test_losses_name_point_and_cause() -> None:
     made = run(
-        damage=["events/000001.parquet: segment lost"],
+        damage=["send_calls/000001.parquet: segment lost"],
         meta={
-            "accounts": {"netlink_unicast": {"emitted": 2, "lost": 1009, "missed": 0}},
+            "accounts": {"send": {"emitted": 2, "lost": 1009, "missed": 0}},
             "losses": {"recursion_misses": 3, "kprobe_misses": 0},
         },
     )
     assert tables.losses(made) == [
-        "events/000001.parquet: segment lost",
-        "netlink_unicast: 1,009 lost",
+        "send_calls/000001.parquet: segment lost",
+        "send: 1,009 lost",
         "recursion_misses: 3",
     ]
 
