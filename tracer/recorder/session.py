@@ -64,10 +64,12 @@ def attach(options: Options, plan: Plan | None = None) -> Probes:
     """
     doctor.require()
     parameters = (machine.module() or {}).get("parameters", {})
+    base = int(parameters.get("sockopt_base", 10128))
     return Probes(
         plan or make_plan(doctor.offer(), options.attach, options.copy),
         options.ring,
         (int(parameters.get("netlink_proto", 30)), int(parameters.get("icmp_proto", 31))),
+        range(base, base + 2),
     )
 
 
@@ -142,8 +144,8 @@ class Session:
         ``held``: it is a command that was not released yet, so none of its threads can be inside
         an observed call.
         """
-        for netns, proto, portid in bound_netlink_sockets(pid):
-            self._probes.trace_port(netns, proto, portid, pid)
+        for socket in bound_netlink_sockets(pid):
+            self._probes.trace_socket(socket, pid)
         if self._plan.copy == RELAY:
             self._spool.note_relayed(pid)
         self._probes.trace(pid, fresh=not held)
