@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import channels_builder
 import run_builder
 from documents import ROOT
 
@@ -45,7 +46,8 @@ def test_the_lines_of_the_ledger_that_a_page_explains_exist(tmp_path: Path) -> N
     clock = run_builder.META["clock"] | {"deterministic": True}
     three = run_builder.times(np.random.default_rng(1), 3)
     today = tracer.load(run_builder.record(tmp_path / "run", three, clock=clock))
-    assert named <= {*tracer.load(RECORDING).ledger["line"], *today.ledger["line"]}
+    whole = tracer.load(channels_builder.record_all(tmp_path / "all"))
+    assert named <= {*whole.ledger["line"], *today.ledger["line"]}
 
 
 def test_the_options_of_record_are_explained() -> None:
