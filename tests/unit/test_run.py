@@ -26,7 +26,7 @@ EVENTS = {
     "start_ns": "int64", "end_ns": "int64", "point": "category", "kind": "uint8",
     "depth": "uint8", "cpu": "uint16", "tid": "uint32", "tgid": "uint32", "comm": "category",
     "netns": "uint32", "sock": "int32", "skb": "int32", "token": "uint64", "proto": "uint8",
-    "portid": "uint32", "seq": "uint32", "type": "uint16", "flags": "uint16", "size": "uint32",
+    "portid": "uint32", "seq": "uint32", "type": "uint32", "flags": "uint32", "size": "uint32",
     "ret": "int32", "direction": "uint8",
 }  # fmt: skip
 SENDS = {

@@ -6,7 +6,7 @@ which are drawn as arrows, and metadata (``M``). Times are microseconds of CLOCK
 three decimals. A process has two kinds of tracks. On its threads lie the probes' observations
 (category ``kernel``), inside the entries of the user's log (``user``). On its sockets lie the
 exchanges (``exchange``), each with its stages inside (``stage``). Each reply has a flow from the
-system call that sent the request to the queueing of the reply and on to the copy that
+send call of the request to the queueing of the reply and on to the copy that
 received it.
 """
 
@@ -188,7 +188,7 @@ def _flows(run: Frames, places: list[Track]) -> Iterator[str]:
 def _ways(run: Frames, events: pd.DataFrame) -> pd.DataFrame:
     """One line per reply: the rows of ``events`` at which it was sent, queued and copied.
 
-    ``sent`` is the system call of its request. NONE stands for what was not observed.
+    ``sent`` is the send call of its request. NONE stands for what was not observed.
     """
     stages = run.stages
     channel = run.exchanges["channel"].to_numpy(object)[stages["exchange"]]
@@ -215,7 +215,7 @@ def _ways(run: Frames, events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sent(run: Frames, events: pd.DataFrame) -> pd.Series[int]:
-    """By exchange, the row of the system call that sent its request."""
+    """By exchange, the row of the call that sent its request."""
     calls = events[events["point"].isin(SENDS)][["row", "tid", "start_ns"]]
     entries = run.stages[run.stages["stage"] == "send_entry"][["exchange", "start_ns"]]
     tid = run.exchanges["tid"].fillna(NONE).to_numpy(np.int64)[entries["exchange"]]

@@ -84,7 +84,7 @@ def test_a_flow_goes_from_send_to_reply_to_receive(tmp_path: Path) -> None:
     events, _counts = exported(run, tmp_path)
     starts = run.events.set_index("point")["start_ns"]
     for phase, point in (
-        ("s", "sendto"),
+        ("s", "netlink_sendmsg"),
         ("t", "__netlink_sendskb"),
         ("f", "skb_copy_datagram_iter"),
     ):
