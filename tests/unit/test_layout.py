@@ -20,6 +20,7 @@ WRITTEN = {".c", ".css", ".h", ".j2", ".py", ".sh", ""}
 COVERED = {
     "attach/probes.py": "kernel/test_record_session.py",
     "attach/sites.py": "unit/attach/test_plan.py",
+    "attach/threads.py": "kernel/test_record_session.py",
     "cli/kmod.py": "unit/module/test_kmod.py",
     "cli/lab.py": "lab/test_lab.py",
     "cli/report.py": "unit/report/test_text.py",

@@ -15,7 +15,6 @@ import bcc
 
 from tracer.attach import doctor, relay
 from tracer.attach.btf import Btf
-from tracer.attach.ending import Ending, Stopped
 from tracer.attach.plan import Plan
 from tracer.attach.program import PORT_HINTS, SLOTS, compiler_flags, program_text
 from tracer.attach.ring import Ring
@@ -27,7 +26,7 @@ from tracer.attach.sites import (
     Function,
 )
 from tracer.attach.sockets import BoundSocket, descriptor_of
-from tracer.attach.threads import Threads
+from tracer.attach.threads import Stopped, Threads
 from tracer.errors import TracerError
 from tracer.event import RECORD_POINTS, NotUnderstood
 from tracer.processes import users
@@ -62,6 +61,14 @@ class Account:
             (self.checksum - before.checksum) % 2**64,
             self.missed - before.missed,
         )
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When a traced thread ended (ns), and the signal that killed it, 0 for none."""
+
+    ended_ns: int
+    signal: int
 
 
 class Program(bcc.BPF):  # type: ignore[misc]

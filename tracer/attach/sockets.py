@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 
 class BoundSocket(NamedTuple):
-    """A netlink socket of a process: its namespace, protocol and port id, and its descriptor there."""
+    """A netlink socket of a process.
+
+    ``netns`` is the namespace, ``proto`` the protocol, ``fd`` the process's descriptor of it.
+    """
 
     netns: int
     proto: int

@@ -12,49 +12,23 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tracer.attach.ending import OpenCall, Stopped
-from tracer.event import EXTRA_RECORD, OPT_RECORD, RECORD_BYTES, SEND_RECORD
+from tracer.attach.slot import FREE, THREAD_DTYPE, TID, OpenCall, open_call
 
-#: In a slot: no thread has it (``FREE`` in bpf/maps.c).
-_FREE = 2**64 - 1
-_TID = 0xFFFF_FFFF
 #: System call 324 of x86-64; its command 1 waits for every processor (membarrier(2)).
 _MEMBARRIER, _MEMBARRIER_CMD_GLOBAL = 324, 1
 
-_POLLED = np.dtype(
-    [("sk", "<u8"), ("portid", "<u4"), ("netns", "<u4"), ("proto", "<u2"), ("pad", "<u2", (3,))]
-)
-#: ``struct thread`` of bpf/maps.c.
-THREAD_DTYPE = np.dtype(
-    [
-        ("ids", "<u8"),
-        ("crowded", "<u4"),
-        ("open", "u1"),
-        ("reached", "u1"),
-        ("fresh", "u1"),
-        ("marked", "u1"),
-        ("sk", "<u8"),
-        ("skb", "<u8"),
-        ("watched", "<u8"),
-        ("portid", "<u4"),
-        ("netns", "<u4"),
-        ("closings", "<u8"),
-        ("dump_ns", "<u8"),
-        ("parts", "u1"),
-        ("polls", "u1"),
-        ("broadcasting", "u1"),
-        ("pad", "u1", (5,)),
-        ("record", f"V{RECORD_BYTES}"),
-        ("part", EXTRA_RECORD),
-        ("polled", _POLLED, (4,)),
-    ]
-)
-#: ``enum call`` of bpf/maps.c: what a thread is inside of, by the name of its observation.
-CALLS = ("", "netlink_sendmsg", "netlink_recvmsg", "setsockopt", "getsockopt", "poll")
+
+@dataclass(frozen=True)
+class Stopped:
+    """The traced threads that were still there when tracing stopped, and their open calls."""
+
+    threads: list[int]
+    calls: list[OpenCall]
 
 
 class Threads:
@@ -71,7 +45,7 @@ class Threads:
         size = -(-count * THREAD_DTYPE.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         self._map = mmap.mmap(program["slots"].map_fd, size, mmap.MAP_SHARED)
         self._slots = np.frombuffer(self._map, THREAD_DTYPE, count)
-        self._slots["ids"] = _FREE
+        self._slots["ids"] = FREE
 
     def close(self) -> None:
         """Unmap the slots."""
@@ -81,7 +55,7 @@ class Threads:
     def process_of(self, tid: int) -> int | None:
         """The process id of a traced thread, None if the thread is not traced."""
         ids = int(self._slots["ids"][tid % self._slots.size])
-        if ids == _FREE or ids & _TID != tid:
+        if ids == FREE or ids & TID != tid:
             spilled = self._spilled.get(self._spilled.Key(tid))
             if spilled is None:
                 return None
@@ -121,9 +95,9 @@ class Threads:
         running: set[int] = set()
         calls: list[OpenCall] = []
         while True:
-            here = np.flatnonzero(self._slots["ids"] != _FREE)
+            here = np.flatnonzero(self._slots["ids"] != FREE)
             ids = self._slots["ids"][here].copy()
-            self._slots["ids"][here] = _FREE
+            self._slots["ids"][here] = FREE
             spilled = [leaf for _key, leaf in self._spilled.items_lookup_and_delete_batch()]
             if not here.size and not spilled:
                 return Stopped(sorted(running), calls)
@@ -134,29 +108,15 @@ class Threads:
                 stopped = np.append(stopped, np.frombuffer(bytes(leaf), THREAD_DTYPE))
             for index in here.tolist():
                 self._owners.pop(self._owners.Key(index), None)
-            running.update((stopped["ids"] & _TID).tolist())
-            calls.extend(self._open_call(thread) for thread in stopped[stopped["open"] != 0])
+            running.update((stopped["ids"] & TID).tolist())
+            found = (open_call(thread, self._options) for thread in stopped)
+            calls.extend(call for call in found if call is not None)
 
     def processes(self) -> set[int]:
         """The ids of the processes that have a traced thread."""
         ids = self._slots["ids"]
         spilled = {int(leaf.ids) >> 32 for leaf in self._spilled.values()}
-        return spilled.union((ids[ids != _FREE] >> 32).tolist())
-
-    def _open_call(self, thread: np.void) -> OpenCall:
-        """The call that a thread was inside of (see `OpenCall` for what it holds)."""
-        point, proto, portid = CALLS[thread["open"]], 0, 0
-        record = thread["record"].tobytes()
-        send = np.frombuffer(record, SEND_RECORD)[0]
-        if thread["reached"] and point == "netlink_sendmsg" and send["dst"] == 0:
-            point, proto, portid = "netlink_unicast", int(send["proto"]), int(send["portid"])
-        elif thread["reached"] and point in ("setsockopt", "getsockopt"):
-            option = int(np.frombuffer(record, OPT_RECORD)[0]["optname"])
-            point, proto = f"nf_{point}", int(option in self._options)
-        # The time at which a call begins is the first word of its record, whatever its kind.
-        start_ns = int(send["enter_ns"])
-        ids = int(thread["ids"])
-        return OpenCall(ids & _TID, ids >> 32, point, start_ns, proto, portid)
+        return spilled.union((ids[ids != FREE] >> 32).tolist())
 
 
 def _wait_for_probes() -> None:

@@ -130,7 +130,8 @@ def _open_files() -> Iterator[tuple[int, int, str]]:
 
 def _tracepoints() -> set[str]:
     header = (source_dir("kmod") / "msgchan_trace.h").read_text()
-    return set(re.findall(r"^TRACE_EVENT(?:_FN)?\((\w+),", header, re.MULTILINE))
+    events = r"^(?:TRACE_EVENT(?:_FN)?\(|DEFINE_EVENT\(\w+, )(\w+),"
+    return set(re.findall(events, header, re.MULTILINE))
 
 
 def _probed_tracepoint(pid: int, fd: int) -> str | None:

@@ -176,7 +176,7 @@ def test_without_tracefs_nothing_can_be_offered(
 
 
 def test_the_offer(tracefs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_fentry", lambda read: ("because", frozenset({"named"})))
+    monkeypatch.setattr(doctor, "_fentry", lambda read: ("because", frozenset({"named"}), False))
     monkeypatch.setattr(doctor, "module_loaded", lambda: True)
     monkeypatch.setattr(doctor, "_has_breakpoints", lambda: False)
     offer = doctor.offer()
@@ -186,7 +186,9 @@ def test_the_offer(tracefs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Named(Btf):
-    """Types of a kernel that names one function."""
+    """Types of a kernel that names one function, and whose tasks and sockets have BPF storage."""
+
+    storage = True
 
     def __init__(self) -> None:
         pass
@@ -194,19 +196,34 @@ class Named(Btf):
     def functions(self) -> set[str]:
         return {"netlink_unicast"}
 
+    def offset(self, path: str) -> int:
+        if not self.storage:
+            raise KeyError(path)
+        return 8
+
 
 def test_fentry_needs_trampolines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_bpf_symbols", lambda: {"bpf_trampoline_link_prog"})
-    assert doctor._fentry(Named) == ("", {"netlink_unicast"})
+    assert doctor._fentry(Named) == ("", {"netlink_unicast"}, True)
     monkeypatch.setattr(doctor, "_bpf_symbols", set)
-    assert doctor._fentry(Named) == ("this kernel has no BPF trampolines", {"netlink_unicast"})
+    assert doctor._fentry(Named) == (
+        "this kernel has no BPF trampolines",
+        {"netlink_unicast"},
+        False,
+    )
+
+
+def test_a_kernel_without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_bpf_symbols", lambda: {"bpf_trampoline_link_prog"})
+    monkeypatch.setattr(Named, "storage", False)
+    assert doctor._fentry(Named) == ("", {"netlink_unicast"}, False)
 
 
 def test_fentry_needs_types() -> None:
     def none() -> Btf:
         raise TracerError("cannot", "vmlinux: No such file", "boot another")
 
-    assert doctor._fentry(none) == ("vmlinux: No such file", frozenset())
+    assert doctor._fentry(none) == ("vmlinux: No such file", frozenset(), False)
 
 
 def test_a_symbol_that_is_not_there() -> None:

@@ -47,22 +47,22 @@ def test_nothing_is_left(base: Path) -> None:
 def test_events_of_the_dead_on_our_functions(base: Path) -> None:
     dead = ended()
     (base / "kprobe_events").write_text(
-        f"r64:kprobes/r___sys_sendto_bcc_{dead} __sys_sendto\n"
+        f"r64:kprobes/r_netlink_sendmsg_bcc_{dead} netlink_sendmsg\n"
         f"p:kprobes/p_netlink_unicast_bcc_{dead} netlink_unicast\n"
-        f"r64:kprobes/r___sys_sendto_bcc_{os.getpid()} __sys_sendto\n"
+        f"r64:kprobes/r_netlink_sendmsg_bcc_{os.getpid()} netlink_sendmsg\n"
         f"r64:kprobes/r_vfs_read_bcc_{dead} vfs_read\n"
-        f"p:mine/r___sys_sendto_bcc_{dead} __sys_sendto\n"
-        f"p:kprobes/myprobe_{dead} __sys_sendto\n"
+        f"p:mine/r_netlink_sendmsg_bcc_{dead} netlink_sendmsg\n"
+        f"p:kprobes/myprobe_{dead} netlink_sendmsg\n"
     )
     found = leftovers.find(base)
     assert found.events == [
-        f"kprobes/r___sys_sendto_bcc_{dead}",
+        f"kprobes/r_netlink_sendmsg_bcc_{dead}",
         f"kprobes/p_netlink_unicast_bcc_{dead}",
     ]
     assert str(found) == "kprobe events: 2"
     leftovers.sweep(base)
     assert (base / "kprobe_events").read_text().splitlines()[6:] == [
-        f"-:kprobes/r___sys_sendto_bcc_{dead}",
+        f"-:kprobes/r_netlink_sendmsg_bcc_{dead}",
         f"-:kprobes/p_netlink_unicast_bcc_{dead}",
     ]
 

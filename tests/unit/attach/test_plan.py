@@ -14,8 +14,8 @@ from tracer.attach.sites import (
     FENTRY,
     FUNCTIONS,
     KPROBE,
+    MARKING,
     MODULE_TRACEPOINT,
-    MODULE_TRACEPOINTS,
     RAW_TRACEPOINT,
     RELAY,
     TASK_TRACEPOINTS,
@@ -24,11 +24,24 @@ from tracer.errors import TracerError
 from tracer.event import POINTS
 
 NAMES = frozenset(function.name for function in FUNCTIONS)
-FULL = Offer(functions=NAMES, btf_functions=NAMES, fentry="", module=True, breakpoint=True)
+FULL = Offer(
+    functions=NAMES, btf_functions=NAMES, fentry="", module=True, breakpoint=True, storage=True
+)
+#: Functions that are probed where another one is absent; this one is offered here.
+SPARE = {function.name for function in FUNCTIONS if function.instead}
+
+
+#: The tracepoints of msgchan in the plan: of the handler, of its copy, and of ICMP messages.
+MODULE = ["msgchan:handled", "msgchan:handled", "msgchan:icmp_sent"]
 
 
 def reasons(plan: Plan, *, site: str) -> set[str]:
     return {row["reason"] for row in plan.as_rows() if row["site"] == site}
+
+
+def sites_of(plan: Plan) -> set[str]:
+    """The kinds of site of the functions, those left out that another one makes unnecessary."""
+    return {site for name, site in plan.functions.items() if name not in SPARE}
 
 
 def test_a_kernel_that_offers_everything() -> None:
@@ -36,7 +49,8 @@ def test_a_kernel_that_offers_everything() -> None:
     assert plan.full
     assert plan.module
     assert plan.copy == MODULE_TRACEPOINT
-    assert set(plan.functions.values()) == {FENTRY}
+    assert plan.marks
+    assert sites_of(plan) == {FENTRY}
     assert reasons(plan, site=FENTRY) == {"cheapest"}
     assert plan == make_plan(FULL, FENTRY)
 
@@ -48,21 +62,37 @@ def test_every_point_has_a_site() -> None:
 
 def test_the_rows_of_meta_json() -> None:
     rows = make_plan(FULL).as_rows()
-    assert len(rows) == len(FUNCTIONS) + len(TASK_TRACEPOINTS) + len(MODULE_TRACEPOINTS) + 1
+    probed = len(FUNCTIONS) - len(SPARE)
+    assert len(rows) == probed + len(TASK_TRACEPOINTS) + len(("copy", *MODULE, "copy_to_user"))
     assert all(list(row) == ["point", "site", "target", "reason"] for row in rows)
     assert all(row[key] for row in rows for key in row)
     by_target = {row["target"]: row for row in rows}
     assert by_target["datagram_poll"]["point"] == "filter"
-    assert by_target["__sys_sendto"]["point"] == "sendto"
+    assert by_target["__sys_setsockopt"]["point"] == "setsockopt"
+    assert by_target["skb:skb_copy_datagram_iovec"]["point"] == "skb_copy_datagram_iter"
     assert by_target["sched_process_fork"]["site"] == RAW_TRACEPOINT
     assert rows[-1]["point"] == "copy_to_user"
 
 
 def test_kprobes_when_asked_for() -> None:
     plan = make_plan(FULL, KPROBE)
-    assert set(plan.functions.values()) == {KPROBE}
+    assert sites_of(plan) == {KPROBE}
     assert reasons(plan, site=KPROBE) == {"asked for"}
     assert plan.full
+    assert not plan.marks
+    assert "msgchan:handled_any" in {row["target"] for row in plan.as_rows()}
+
+
+def test_the_copy_of_a_datagram_where_its_end_has_no_function_of_its_own() -> None:
+    plan = make_plan(replace(FULL, functions=NAMES - {"skb_free_datagram"}))
+    assert plan.functions["skb_copy_datagram_iter"] == FENTRY
+    assert plan.functions["skb_free_datagram"] == ABSENT
+
+
+@pytest.mark.parametrize("function", MARKING)
+def test_nothing_is_marked_where_one_function_cannot_see_marks(function: str) -> None:
+    assert not make_plan(replace(FULL, btf_functions=NAMES - {function})).marks
+    assert not make_plan(replace(FULL, storage=False)).marks
 
 
 def test_kprobes_where_fentry_is_refused() -> None:
@@ -82,7 +112,7 @@ def test_fentry_that_was_asked_for_and_is_refused() -> None:
 def test_a_kernel_without_btf() -> None:
     offer = replace(FULL, btf_functions=frozenset(), fentry="vmlinux: No such file or directory")
     plan = make_plan(offer)
-    assert set(plan.functions.values()) == {KPROBE}
+    assert sites_of(plan) == {KPROBE}
 
 
 def test_one_function_that_btf_does_not_name() -> None:
@@ -93,7 +123,11 @@ def test_one_function_that_btf_does_not_name() -> None:
 
 
 @pytest.mark.parametrize("attach", ["auto", FENTRY, KPROBE])
-@pytest.mark.parametrize("function", [f for f in FUNCTIONS if not f.needed], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "function",
+    [f for f in FUNCTIONS if not f.needed and f.name not in SPARE | {"skb_free_datagram"}],
+    ids=lambda f: f.name,
+)
 def test_a_function_that_is_not_needed_may_be_absent(function: object, attach: str) -> None:
     name, point = function.name, function.point  # type: ignore[attr-defined]
     plan = make_plan(replace(FULL, functions=NAMES - {name}), attach)
@@ -119,7 +153,7 @@ def test_without_the_module() -> None:
     assert not plan.full
     assert not plan.module
     absent = [row for row in plan.as_rows() if row["site"] == ABSENT]
-    assert [row["target"] for row in absent] == [f"msgchan:{name}" for name in MODULE_TRACEPOINTS]
+    assert [row["target"] for row in absent] == MODULE
     assert {row["reason"] for row in absent} == {"msgchan is not loaded ('tracer kmod load')"}
     assert plan.copy == BREAKPOINT
 
@@ -140,10 +174,10 @@ def test_the_cheapest_site_for_the_copy(module: bool, breakpoint: bool, site: st
 @pytest.mark.parametrize(
     ("copy", "target"),
     [
-        (MODULE_TRACEPOINT, "msgchan:copy_begin"),
+        (MODULE_TRACEPOINT, "msgchan:handled"),
         (RELAY, "msgchan:copy_to_user"),
         (BREAKPOINT, "_copy_to_user"),
-        (ABSENT, "msgchan:copy_begin"),
+        (ABSENT, "msgchan:handled"),
     ],
 )
 def test_a_copy_site_that_was_asked_for(copy: str, target: str) -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from tracer.attach.plan import Offer, Plan, make_plan
 from tracer.attach.program import FRAGMENTS, compiler_flags, program_text
-from tracer.attach.sites import FUNCTIONS, OFFSETS
+from tracer.attach.sites import FUNCTIONS, OFFSETS, STORAGE
 from tracer.errors import TracerError
 from tracer.resources import source_dir
 
 NAMES = frozenset(function.name for function in FUNCTIONS)
-FULL = Offer(functions=NAMES, btf_functions=NAMES, fentry="", module=True, breakpoint=True)
+FULL = Offer(
+    functions=NAMES, btf_functions=NAMES, fentry="", module=True, breakpoint=True, storage=True
+)
 
 
 class Types:
@@ -47,9 +49,9 @@ def test_every_file_of_bpf_is_in_the_program_once() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_a_function_of_the_plan_has_its_probes(function: Any) -> None:
-    """Its entry, and its return where the plan says so."""
+    """Its entry and its return, where the plan says so."""
     probes = re.findall(rf"^(ENTRY|RETURN)\({function.name}\)", program_text(), re.M)
-    assert probes == ["ENTRY", "RETURN"][: 1 + function.returns]
+    assert probes == ["ENTRY"] * function.entry + ["RETURN"] * function.returns
 
 
 def test_a_site_and_its_arguments_are_told() -> None:
@@ -60,6 +62,13 @@ def test_a_site_and_its_arguments_are_told() -> None:
     told = flags(make_plan(FULL, "kprobe"))
     assert "-DSITE_netlink_unicast=KPROBE" in told
     assert not any(flag.startswith("-DSLOTS_") for flag in told)
+
+
+@pytest.mark.parametrize("storage", [True, False])
+def test_marks_are_compiled_where_they_can_be_kept(storage: bool) -> None:
+    told = flags(make_plan(replace(FULL, storage=storage)))
+    assert f"-DMARKS={int(storage)}" in told
+    assert (set(STORAGE) <= {flag[2:].partition("=")[0] for flag in told}) == storage
 
 
 @pytest.mark.parametrize("module", [True, False])

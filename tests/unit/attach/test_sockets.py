@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tracer.attach.sockets import bound_netlink_sockets, netns_of
+from tracer.attach.sockets import bound_netlink_sockets, descriptor_of, netns_of
 
 NETLINK_ROUTE, NETLINK_USERSOCK, NETLINK_GENERIC = 0, 2, 16
 
@@ -26,8 +26,8 @@ def test_the_sockets_of_this_process() -> None:
         generic.bind((0, 0))
         found = set(bound_netlink_sockets(os.getpid())) - before
         expected = {
-            (netns_of(), NETLINK_ROUTE, route.getsockname()[0]),
-            (netns_of(), NETLINK_GENERIC, generic.getsockname()[0]),
+            (netns_of(), NETLINK_ROUTE, route.getsockname()[0], route.fileno()),
+            (netns_of(), NETLINK_GENERIC, generic.getsockname()[0], generic.fileno()),
         }
     assert found == expected
     assert set(bound_netlink_sockets(os.getpid())) == before
@@ -38,7 +38,8 @@ def test_port_ids_above_31_bits() -> None:
     with netlink(NETLINK_ROUTE) as first, netlink(NETLINK_ROUTE) as second:
         first.bind((0, 0))
         second.bind((0xF000_0001, 0))
-        assert (netns_of(), NETLINK_ROUTE, 0xF000_0001) in set(bound_netlink_sockets(os.getpid()))
+        found = {socket.portid for socket in bound_netlink_sockets(os.getpid())}
+        assert 0xF000_0001 in found
 
 
 def test_the_sockets_of_another_process() -> None:
@@ -58,7 +59,10 @@ def test_the_sockets_of_another_process() -> None:
         ours.bind((4243, 0))
         assert child.stdout is not None
         assert child.stdout.readline() == b"bound\n"
-        assert list(bound_netlink_sockets(child.pid)) == [(netns_of(), NETLINK_ROUTE, 4242)]
+        (found,) = bound_netlink_sockets(child.pid)
+        assert found[:3] == (netns_of(), NETLINK_ROUTE, 4242)
+        with socket.socket(fileno=descriptor_of(child.pid, found.fd)) as same:
+            assert same.getsockname() == (4242, 0)
         child.communicate()
 
 
@@ -66,5 +70,7 @@ def test_a_process_that_is_gone() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     assert list(bound_netlink_sockets(child.pid)) == []
+    with pytest.raises(ProcessLookupError):
+        descriptor_of(child.pid, 0)
     with pytest.raises(OSError, match=str(child.pid)):
         netns_of(child.pid)

@@ -14,4 +14,7 @@ def test_tracepoints_of_the_header() -> None:
         "copy_begin",
         "copy_end",
         "copy_to_user",
+        "handled",
+        "handled_any",
+        "icmp_sent",
     }

@@ -7,7 +7,7 @@
  * FD is a file: the consumer's page, the producer's page, and the data. A record
  * is reserved under a lock, busy, before the producer's position shows it; it is
  * filled and committed without the lock, out of order. Word i of record n is
- * (8 n + i) times FACTOR, so that a reader can tell each word of each record.
+ * (16 n + i) times FACTOR, so that a reader can tell each word of each record.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WORDS 8
+#define WORDS 16
 #define HEADER 8
 #define RECORD (HEADER + 8 * WORDS)
 #define BUSY 0x80000000u
