@@ -57,9 +57,6 @@ def write(run: Frames | Part, path: Path, *, compress: bool = False) -> dict[str
     """
     tracks = Tracks()
     threads, processes = names(run.tasks)
-    on_threads = _thread_slices(run, tracks, threads)
-    on_sockets = _socket_slices(run, tracks)
-    flows = _flows(run, on_threads)
     with ExitStack() as files:
         file = cast("BinaryIO", files.enter_context(path.open("wb")))
         if compress:
@@ -67,8 +64,12 @@ def write(run: Frames | Part, path: Path, *, compress: bool = False) -> dict[str
             packed = gzip.GzipFile("", "wb", GZIP_LEVEL, file, mtime=0)
             file = cast("BinaryIO", files.enter_context(packed))
         file.write(head(_about(run)).encode())
-        for block in chain(on_threads.text(), on_sockets.text(), flows.text()):
-            file.write(block)
+        slices = _thread_slices(run, tracks, threads)
+        flows = _flows(run, slices)
+        file.writelines(slices.text())
+        del slices  # before those of the sockets need memory
+        slices = _socket_slices(run, tracks)
+        file.writelines(chain(slices.text(), flows.text()))
         file.write(tail(metadata(tracks, processes)).encode())
     return {
         "kernel": len(run.events),

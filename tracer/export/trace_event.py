@@ -42,10 +42,7 @@ class Details:
     def text(self, rows: Ints) -> pa.Array:
         """``,"args":{…}`` of each row, without what is absent or zero; null if nothing is left."""
         index = pa.array(rows)
-        told = [
-            pc.binary_join_element_wise(f'"{name}":', _value(name, column.take(index)), "")
-            for name, column in self.columns.items()
-        ]
+        told = [_told(name, column.take(index)) for name, column in self.columns.items()]
         some = reduce(pc.or_, [pc.is_valid(text) for text in told])
         # Arrow (26.0) leaves out the row if there is nothing to join in it, so there is the filler.
         filler = pc.if_else(some, None, "")
@@ -173,16 +170,27 @@ def _microseconds(ns: Ints, then: str = "") -> tuple[pa.Array, pa.Array]:
     return pc.cast(pa.array(whole), pa.string()), fractions.take(pa.array(fraction))
 
 
-def _value(name: str, values: pa.Array) -> pa.Array:
-    """The values as JSON, null where they are absent, zero or empty.
+def _told(name: str, values: pa.Array) -> pa.Array:
+    """``"name":value`` of each row, null where the value is absent, zero or empty.
+
+    Most values occur often, so the text of each is made once.
+    """
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    texts = pc.binary_join_element_wise(f'"{name}":', _json(name, values.dictionary), "")
+    return texts.take(values.indices)
+
+
+def _json(name: str, values: pa.Array) -> pa.Array:
+    """The values as JSON, null for zero and for the empty text.
 
     Tokens become hexadecimal text, because a viewer's numbers have only 53 bits.
     """
-    if pa.types.is_dictionary(values.type):
-        names = [json.dumps(text) if text else None for text in values.dictionary.to_pylist()]
-        return pa.array(names, pa.string()).take(values.indices)
-    text = _hexadecimal(values) if name == "token" else pc.cast(values, pa.string())
-    return pc.if_else(pc.equal(values, pa.scalar(0, values.type)), None, text)
+    if not pa.types.is_integer(values.type):
+        texts = [json.dumps(text) if text else None for text in values.to_pylist()]
+        return pa.array(texts, pa.string())
+    texts = _hexadecimal(values) if name == "token" else pc.cast(values, pa.string())
+    return pc.if_else(pc.equal(values, pa.scalar(0, values.type)), None, texts)
 
 
 def _hexadecimal(values: pa.Array) -> pa.Array:
