@@ -65,7 +65,7 @@ def own(spool: Path) -> Path:
 
 
 def entry(tgid: int, tid: int, number: int = 0) -> bytes:
-    return sends._ENTRY.pack(1, 2, 0, 0, tid, tgid, 0, number, 0, 0, 0, 0, 0, 30, 0, 1)
+    return sends._ENTRY.pack(1, 2, 0, 0, tgid << 32 | tid, 0, number, 0, 0, 0, 0, 0, 30, 1)
 
 
 def test_the_reader_gives_each_entry_once(spool: Path) -> None:
