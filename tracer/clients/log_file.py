@@ -46,9 +46,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 _open = _function("open", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint)
 _close = _function("close", ctypes.c_int, ctypes.c_int)
-_fallocate = _function(
-    "posix_fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long
-)
+_fallocate = _function("posix_fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
 _mmap = _function(
     "mmap", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
     ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,

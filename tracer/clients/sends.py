@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tracer.clients.log_file import BLOCK_BYTES, BLOCK_ENTRIES, WINDOW_BYTES, Block, new_file
+from tracer.clients.log_file import BLOCK_BYTES, WINDOW_BYTES, Block, new_file
 from tracer.errors import TracerError
 
 SPOOL_VARIABLE = "TRACER_SENDS"
@@ -145,7 +145,7 @@ class SendLog:
         """A copy of the entries in the current block (`SEND_DTYPE`), oldest first.
 
         This is for programs that read their own log. A block that is full is replaced or
-        overwritten, so these are at most `BLOCK_ENTRIES` entries, and after a new block was
+        overwritten, so these are at most 4096 entries, and after a new block was
         begun only those since then.
         """
         if self._block is None:

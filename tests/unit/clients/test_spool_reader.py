@@ -15,6 +15,7 @@ import pytest
 
 from tracer.clients import sends
 from tracer.clients import spool_reader as spools
+from tracer.clients.log_file import BLOCK_ENTRIES
 from tracer.clients.sends import SendLog
 from tracer.clients.spool_reader import SpoolReader
 
@@ -82,11 +83,11 @@ def test_the_reader_gives_each_entry_once(spool: Path) -> None:
 
 def test_full_files_are_followed_by_others_and_removed(spool: Path) -> None:
     log, reader = SendLog(), SpoolReader(spool)
-    count = 2 * sends.BLOCK_ENTRIES + 101
+    count = 2 * BLOCK_ENTRIES + 101
     got = []
     for number in range(count):
         add(log, number)
-        if number == sends.BLOCK_ENTRIES // 3:
+        if number == BLOCK_ENTRIES // 3:
             got.append(reader.read())
     assert len(list(log_files(spool))) == 3
     got.append(reader.read())
@@ -133,7 +134,7 @@ def test_a_reader_beside_many_writers_misses_nothing(spool: Path) -> None:
 def test_a_thread_s_files_come_in_the_order_of_their_numbers(spool: Path) -> None:
     """Eleven files that nobody read meanwhile: the tenth is not the second."""
     log = SendLog()
-    count = 10 * sends.BLOCK_ENTRIES + 1
+    count = 10 * BLOCK_ENTRIES + 1
     for number in range(count):
         add(log, number)
     assert SpoolReader(spool).read()["seq"].tolist() == list(range(count))
@@ -320,17 +321,17 @@ def test_one_read_has_a_bound_and_the_next_goes_on(
     directory = own(spool)
     tgid = os.getpid()
     for tid in range(2, 5):
-        whole = b"".join(entry(tgid, tid, n) for n in range(sends.BLOCK_ENTRIES))
+        whole = b"".join(entry(tgid, tid, n) for n in range(BLOCK_ENTRIES))
         (directory / f"{tgid}-{tid}-0.sends").write_bytes(whole)
     reader, got = SpoolReader(spool), []
     while len(block := reader.read()):
         assert len(block) < 100 + 1024
         got.append(block)
     entries = np.concatenate(got)
-    assert len(entries) == 1 + 3 * sends.BLOCK_ENTRIES
+    assert len(entries) == 1 + 3 * BLOCK_ENTRIES
     for tid in range(2, 5):
         mine = entries["seq"][entries["tid"] == tid]
-        assert mine.tolist() == list(range(sends.BLOCK_ENTRIES))
+        assert mine.tolist() == list(range(BLOCK_ENTRIES))
 
 
 def test_the_rest_has_no_bound_but_what_is_there(
