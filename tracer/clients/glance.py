@@ -2,8 +2,8 @@
 """Copies bytes out of mapped files that their owners may shrink at any time.
 
 To touch a mapping beyond the end of its file kills the process (SIGBUS). When the kernel
-touches it instead, because it is to write these bytes into a pipe, it only says EFAULT.
-One such call takes bytes of a thousand files.
+touches it instead, because it is to write these bytes into another file, it only says
+EFAULT. One such call takes bytes of a thousand files.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_BATCH = 1000  # a call takes 1024 pieces (IOV_MAX), and their words fit into one page of a pipe
+_BATCH = 1024  # a call takes so many pieces (IOV_MAX)
 _CHUNK = 1 << 16
 _WORD = 4
+_SHRUNK = b"\1\0\0\0"
+_MFD_NOEXEC_SEAL = 8
 
 
 class Glance:
-    """A pipe to copy through. One thread uses it."""
+    """A file in memory to copy through; one thread uses it."""
 
     def __init__(self) -> None:
-        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._file = _file_in_memory()
 
     def close(self) -> None:
-        """Close the pipe."""
-        os.close(self._in)
-        os.close(self._out)
+        """Close the file."""
+        os.close(self._file)
 
     def words(self, views: Sequence[memoryview]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
         """The 32-bit words that the views (4 bytes each) show; 1 where a file has shrunk.
 
-        So a file that has shrunk looks as if it had something new, and `copy` will tell.
+        So there seems to be something new in a file that has shrunk, and `copy` will tell.
         """
         found = []
         for begin in range(0, len(views), _BATCH):
@@ -45,18 +46,26 @@ class Glance:
         """The bytes that a view shows. Raises `OSError` (EFAULT) if its file has shrunk."""
         found = []
         while len(view):
-            count = os.write(self._in, view[:_CHUNK])
-            found.append(os.read(self._out, count))
+            count = os.pwrite(self._file, view[:_CHUNK], 0)
+            found.append(os.pread(self._file, count, 0))
             view = view[count:]
         return b"".join(found)
 
     def _batch(self, views: Sequence[memoryview]) -> bytes:
         """The words of all views, or fewer bytes if some file has shrunk."""
         try:
-            count = os.writev(self._in, views)
+            count = os.pwritev(self._file, views, 0)
         except OSError:
             return b""
-        return os.read(self._out, count)
+        return os.pread(self._file, count, 0)
 
     def _singly(self, views: Sequence[memoryview]) -> bytes:
-        return b"".join(self._batch([view]) or b"\1\0\0\0" for view in views)
+        return b"".join(self._batch([view]) or _SHRUNK for view in views)
+
+
+def _file_in_memory() -> int:
+    name = "tracer-glance"
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    except OSError:  # before Linux 6.3, which may be told to refuse files without that flag
+        return os.memfd_create(name, os.MFD_CLOEXEC)

@@ -215,10 +215,13 @@ class SpoolReader:
     def _place(self, name: str) -> Iterator[np.ndarray[Any, Any]]:
         """The new entries of one directory, which is not even opened when there are none."""
         place = self._places.get(name) or _Place()
+        ready: list[_Log] = []
         with suppress(OSError):
             status = os.stat(name, dir_fd=self._root, follow_symlinks=False)
-            if place.listing.is_current(status) and not self._ready(place):
-                return
+            if place.listing.is_current(status):
+                ready = self._ready(place)
+                if not ready:
+                    return
         with self._opened(self._root, name, name) as directory:
             if directory is None:
                 self._places.pop(name, None)
@@ -230,7 +233,8 @@ class SpoolReader:
             self._places[name] = place
             if not place.listing.is_current(status):
                 self._list(place, directory, name)
-            for log in self._ready(place):
+                ready = self._ready(place)
+            for log in ready:
                 yield from self._log(directory, f"{name}/{log.name}", status.st_uid, log)
                 if log.offset == BLOCK_BYTES:
                     with suppress(OSError):
@@ -367,23 +371,30 @@ def _complete_from(
 ) -> Iterator[np.ndarray[Any, Any]]:
     """The entries of a log from ``offset`` (bytes) up to the first that is not fully written.
 
-    ``read(size, offset)`` gives its bytes.
+    ``read(size, offset)`` gives its bytes. They are read twice, because an entry that is written
+    while it is read may show its seal and yet the former bytes before it. What is sealed in the
+    first reading is whole in the second.
     """
     # Most files have little that is new, so the first looks need no large buffer.
-    count = 1
+    count = 4
     while offset < BLOCK_BYTES:
-        data = read(min(count * 64, BLOCK_BYTES - offset), offset)
-        entries = _complete(data)
+        looked = min(count, (BLOCK_BYTES - offset) // 64)
+        sealed = _sealed(read(looked * 64, offset))
+        entries = _entries(read(sealed * 64, offset))
         if len(entries):
             yield entries
-        if len(entries) < count:
+        if len(entries) < looked:
             return
         offset += entries.nbytes
         count = min(8 * count, _CHUNK)
 
 
-def _complete(data: bytes) -> np.ndarray[Any, Any]:
-    """The entries at the beginning of ``data``, up to the first that is not fully written."""
-    entries = np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
+def _sealed(data: bytes) -> int:
+    """How many entries at the beginning of ``data`` are fully written."""
+    entries = _entries(data)
     written = (entries["sealed"] == 1) & (entries["end_ns"] != 0)
-    return entries if written.all() else entries[: int(np.argmin(written))]
+    return len(entries) if written.all() else int(np.argmin(written))
+
+
+def _entries(data: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
