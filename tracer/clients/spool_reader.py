@@ -375,8 +375,8 @@ def _complete_from(
     while it is read may show its seal and yet the former bytes before it. What is sealed in the
     first reading is whole in the second.
     """
-    # Most files have little that is new, so the first looks need no large buffer.
-    count = 4
+    # Most files have little that is new, so the first look needs no large buffer.
+    count = 16
     while offset < BLOCK_BYTES:
         looked = min(count, (BLOCK_BYTES - offset) // 64)
         sealed = _sealed(read(looked * 64, offset))
