@@ -482,12 +482,13 @@ def test_a_directory_that_has_just_changed_is_listed_again(spool: Path) -> None:
     Kernels from 6.13 on show another one, so that there the test above proves nothing.
     """
     directory = own(spool)
-    listing, tried = spools._Listing(), 0
+    listing, tried, made = spools._Listing(), 0, 0
     fd = os.open(directory, os.O_RDONLY)
     deadline = time.monotonic() + DEADLINE
     while tried < 23:
         assert time.monotonic() < deadline
-        (directory / f"{os.getpid()}-2-{tried}.sends").touch()
+        made += 1
+        (directory / f"{os.getpid()}-2-{made}.sends").touch()
         changed = listing.begin(fd).st_ctime_ns
         current = listing.is_current(directory.stat())
         if time.clock_gettime_ns(spools._REALTIME_COARSE) <= changed:
