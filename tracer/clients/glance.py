@@ -67,5 +67,5 @@ def _file_in_memory() -> int:
     name = "tracer-glance"
     try:
         return os.memfd_create(name, os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
-    except OSError:  # before Linux 6.3, which may be told to refuse files without that flag
+    except OSError:  # Linux before 6.3 does not know the flag, and later ones may insist on it
         return os.memfd_create(name, os.MFD_CLOEXEC)
