@@ -18,48 +18,22 @@ import os
 import struct
 import threading
 import weakref
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tracer.clients.log_file import BLOCK_BYTES, WINDOW_BYTES, Block, new_file
 from tracer.errors import TracerError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SPOOL_VARIABLE = "TRACER_SENDS"
 
 CHANNEL_NETLINK, CHANNEL_SETSOCKOPT, CHANNEL_GETSOCKOPT, CHANNEL_NOTIFY = range(4)
 KIND_SEND, KIND_RECEIVE, KIND_CALL = range(3)
 
-SEND_DTYPE = np.dtype(
-    [
-        ("begin_ns", "<u8"),
-        ("end_ns", "<u8"),
-        ("token", "<u8"),
-        ("intended_ns", "<u8"),
-        ("tid", "<u4"),
-        ("tgid", "<u4"),
-        ("portid", "<u4"),
-        ("seq", "<u4"),
-        ("size", "<u4"),
-        ("type", "<u2"),
-        ("errno", "<u2"),
-        ("channel", "u1"),
-        ("kind", "u1"),
-        ("proto", "u1"),
-        ("pad", "u1"),
-        ("sealed", "<u4"),
-    ]
-)
-"""One entry; times in ns of CLOCK_MONOTONIC.
-
-``intended_ns`` is the time for which a paced request was scheduled, 0 for other
-messages. ``size`` is in bytes, as passed to or returned by the system call.
-``sealed`` is written last and is 1 once the entry is whole, so that a reader in
-another process can leave out an entry that is half written.
-"""
-
-# Each value that is packed costs about 10 ns: tid and tgid, which stay the same, are one, and
-# nothing is given for the padding. Native ``L`` is what ``<Q`` is, and packed 10 ns faster.
+# As `tracer.clients.entry.SEND_DTYPE`, whose last field is written last. Each value that is packed
+# costs about 10 ns: tid and tgid, which stay the same, are one, and nothing is given for the
+# padding. Native ``L`` is what ``<Q`` is, and packed 10 ns faster.
 _ENTRY = struct.Struct("@LLLLLIIIHHBBBxI")
 _pack_into = _ENTRY.pack_into
 # Map all pages at once, so that they cost no entry a page fault.
@@ -114,7 +88,9 @@ class SendLog:
         kind: int,
         proto: int,
     ) -> None:
-        """Log one message; the arguments are the fields of `SEND_DTYPE`.
+        """Log one message; the arguments are the fields of an entry.
+
+        :data:`tracer.clients.entry.SEND_DTYPE` says what they mean.
 
         Raises `TracerError` when a new file of the spool cannot be made.
         """
@@ -142,12 +118,17 @@ class SendLog:
         self._offset = offset + 64
 
     def entries(self) -> np.ndarray[Any, Any]:
-        """A copy of the entries in the current block (`SEND_DTYPE`), oldest first.
+        """A copy of the entries in the current block, oldest first.
 
-        This is for programs that read their own log. A block that is full is replaced or
-        overwritten, so these are at most 4096 entries, and after a new block was
-        begun only those since then.
+        They are an array of :data:`tracer.clients.entry.SEND_DTYPE`, for programs that read
+        their own log. A block that is full is replaced or overwritten, so these are at most
+        4096 entries, and after a new block was begun only those since then.
         """
+        # Late: a program that only writes its log needs no numpy.
+        import numpy as np
+
+        from tracer.clients.entry import SEND_DTYPE
+
         if self._block is None:
             return np.zeros(0, SEND_DTYPE)
         return np.frombuffer(self._block[: self._offset], SEND_DTYPE)

@@ -42,9 +42,9 @@ from typing import Any
 
 import numpy as np
 
+from tracer.clients.entry import SEND_DTYPE
 from tracer.clients.glance import Glance
 from tracer.clients.log_file import BLOCK_BYTES, Block
-from tracer.clients.sends import SEND_DTYPE
 
 #: One read ends after this many entries (16 MiB) and leaves the rest to the next.
 READ_LIMIT = 1 << 18

@@ -62,6 +62,10 @@ def latency_probes(pytestconfig: pytest.Config) -> Iterator[Attached]:
         if pytestconfig.getoption("latency"):
             raise LatencyUnfit(NO_ROOT)
         pytest.skip(NO_ROOT)
+    # A check imports this, so have it before the first trace: the blocks that are traced before
+    # and after a check would else run in processes of different size.
+    import tracer.run  # noqa: F401
+
     attached = Attached()
     try:
         attached.probes(Options())

@@ -22,7 +22,7 @@ from tracer.event import (
     TASK_DTYPE,
     NotUnderstood,
 )
-from tracer.recording import SCHEMAS
+from tracer.recording import SCHEMAS, numbers, texts
 
 Records = npt.NDArray[np.void]
 
@@ -115,9 +115,9 @@ class Decoder:
         columns["direction"] = records["direction"].astype(np.uint8)
         columns["portid"] = np.where(sockopt, np.uint32(0), records["portid"])
         columns["seq"] = np.where(sockopt, np.uint32(0), records["seq"])
-        arrays = {name: pa.array(values) for name, values in columns.items()}
+        arrays = {name: numbers(values) for name, values in columns.items()}
         arrays["point"] = pa.DictionaryArray.from_arrays(
-            pa.array(point.astype(np.int8)), pa.array(POINTS)
+            numbers(point.astype(np.int8)), texts(POINTS)
         )
         return pa.table({name: arrays[name] for name in SCHEMAS["events"].names})
 
@@ -150,11 +150,11 @@ def _tasks(records: Records) -> pa.Table:
     comm = [name.decode(errors="replace") for name in tasks["comm"].tolist()]
     return pa.table(
         {
-            "start_ns": pa.array(tasks["start_ns"].astype(np.int64)),
-            "tid": pa.array(tasks["tid"]),
-            "tgid": pa.array(tasks["tgid"]),
-            "ppid": pa.array(tasks["ppid"]),
-            "netns": pa.array(tasks["netns"]),
-            "comm": pa.array(comm, pa.string()),
+            "start_ns": numbers(tasks["start_ns"].astype(np.int64)),
+            "tid": numbers(tasks["tid"]),
+            "tgid": numbers(tasks["tgid"]),
+            "ppid": numbers(tasks["ppid"]),
+            "netns": numbers(tasks["netns"]),
+            "comm": texts(comm),
         }
     )

@@ -18,6 +18,7 @@ reader ignores the segments inside the range.
 
 from __future__ import annotations
 
+from tracer.recording.arrays import no_rows, numbers, texts
 from tracer.recording.format import KINDS, META_NAME, SCHEMA_VERSION, SCHEMAS, sends_table
 from tracer.recording.reader import Recording, open_recording
 from tracer.recording.writer import RecordingWriter
@@ -29,6 +30,9 @@ __all__ = [
     "SCHEMA_VERSION",
     "Recording",
     "RecordingWriter",
+    "no_rows",
+    "numbers",
     "open_recording",
     "sends_table",
+    "texts",
 ]

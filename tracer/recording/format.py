@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tracer.recording.arrays import numbers
+
 SCHEMA_VERSION = 2
 """Schema 2 added to ``meta.json`` the count of the user's log and the seal; 1 is still read."""
 KINDS = ("events", "sends", "tasks")
@@ -81,7 +83,7 @@ def sends_table(entries: np.ndarray[Any, Any]) -> pa.Table:
     """Turn entries of the user side's log (``SEND_DTYPE``) into a table of sends."""
     return pa.table(
         {
-            f.name: pa.array(entries[f.name].astype(f.type.to_pandas_dtype()))
+            f.name: numbers(entries[f.name].astype(f.type.to_pandas_dtype()))
             for f in SCHEMAS["sends"]
         }
     )

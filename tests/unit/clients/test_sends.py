@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tracer.clients import sends
+from tracer.clients.entry import SEND_DTYPE
 from tracer.clients.log_file import BLOCK_ENTRIES
-from tracer.clients.sends import SEND_DTYPE, SendLog
+from tracer.clients.sends import SendLog
 from tracer.clients.spool_reader import SpoolReader
 from tracer.errors import TracerError
 

@@ -65,8 +65,8 @@ def test_tests_that_use_it_are_marked(project: Project) -> None:
 
 #: Instead of probes and a ring: a trace is a recording that is there already.
 RECORDED = """
-import contextlib, pytest
-import tracer, tracer.recorder.record
+import contextlib, pathlib, pytest
+import tracer.recorder.record
 from tracer.recorder.traced import Traced
 
 @pytest.fixture(scope="session")
@@ -78,9 +78,9 @@ def latency_probes():
 
 @contextlib.contextmanager
 def capture(path, probes=None):
-    handle = Traced(path)
+    handle = Traced(pathlib.Path({path!r}))
     yield handle
-    handle.finished(tracer.load({path!r}))
+    handle.finished()
 
 tracer.recorder.record.capture = capture
 """
