@@ -22,6 +22,7 @@ from tracer.cli import main
 #: What takes long to import, and what only a recorder has.
 HEAVY = {
     "bcc", "jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pyarrow.compute", "rich", "scipy",
+    "scipy.stats",
 }  # fmt: skip
 
 
@@ -140,6 +141,19 @@ def test_attaching_and_sending() -> None:
     assert imported(attach) == {"bcc", "numpy"}
     clients = "import tracer.clients.drive, tracer.clients.epoll, tracer.clients.sockopt"
     assert imported(clients) == set()
+
+
+def test_a_comparison_needs_the_smaller_half_of_scipy() -> None:
+    """scipy.stats takes twice as long to import as what it is made of."""
+    compares = """
+import sys; sys.path.insert(0, sys.argv[1])
+from run_builder import digests
+from tracer.compare.comparison import compare_digests
+compare_digests(digests(1, 1, deterministic=True), digests(1, 2, deterministic=True))
+compare_digests(digests(5, 1), digests(5, 2))
+"""
+    used = {"numpy", "pandas", "pyarrow", "pyarrow.compute", "scipy"}
+    assert imported(compares, str(Path(__file__).parent)) == used
 
 
 def test_a_report_imports_what_it_prints_with(tmp_path: Path) -> None:
