@@ -170,7 +170,11 @@ class Latency:
         asked = Asked(
             baseline, _several(stage), _several(type), max_shift, frozenset(_several(allow))
         )
-        return check(self._item, [r.run if isinstance(r, Traced) else r for r in given], asked)
+        try:
+            read = [run.run if isinstance(run, Traced) else run for run in given]
+        except TracerError as error:
+            raise LatencyUnfit(str(error)) from error
+        return check(self._item, read, asked)
 
     def _free_path(self) -> Path:
         """A new directory, named after the test, for a recording that is kept after the test."""

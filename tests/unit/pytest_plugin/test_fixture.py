@@ -165,3 +165,20 @@ def test_a_fixture_may_check_what_it_traced_around_the_test(
         pass
     """
     traced(project, text, monkeypatch).assert_outcomes(passed=1)
+
+
+def test_a_trace_that_cannot_be_read_any_more_is_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"""
+    import shutil
+
+    def test_it(latency):
+        {TRACES.format(how="")}
+        shutil.rmtree(run.path)
+        latency.check(run, "echo")
+    """
+    result = traced(project, text, monkeypatch)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["cannot open the recording *: there is no such directory; *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
