@@ -406,9 +406,12 @@ def test_no_descriptor_is_left_open(spool: Path) -> None:
 
 
 def settled(reader: SpoolReader, directory: Path) -> None:
-    """Read until the reader would not list the directory again."""
+    """Read until the reader would list neither the directory nor the spool again."""
     deadline = time.monotonic() + DEADLINE
-    while not reader._places[directory.name].listing.is_current(directory.stat()):
+    while not (
+        reader._places[directory.name].listing.is_current(directory.stat())
+        and reader._listing.is_current(directory.parent.stat())
+    ):
         assert reader.read().size == 0
         assert time.monotonic() < deadline
 
