@@ -6,13 +6,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import click
 import pytest
 from click.testing import CliRunner
-from recording_copies import ALL_CHANNELS
 
 import tracer
 from tracer import cli
@@ -170,49 +168,6 @@ def test_a_reader_that_goes_away_ends_a_command_silently(environment: dict[str, 
         assert command.stdout.read(10) == b"x" * 10
         command.stdout.close()
         assert (command.stderr.read(), command.wait(300)) == (b"", 141)
-
-
-def commands(
-    command: click.Command = main, path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, ...]]:
-    """Every command and subcommand, as the words that call it."""
-    yield path
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from commands(below, (*path, name))
-
-
-#: What takes long to import, and what only a recorder has.
-HEAVY = {"pandas", "numpy", "scipy", "matplotlib", "pyarrow", "bcc"}
-
-
-def imported(*words: str) -> set[str]:
-    """Which heavy modules a fresh interpreter has imported when this command ends."""
-    script = (
-        "import sys; from tracer.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as end: assert end.code == 0, end.code\n"
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
-    )
-    assert done.stdout
-    return HEAVY & set(done.stderr.split())
-
-
-@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
-def test_no_help_imports_what_takes_long(words: tuple[str, ...]) -> None:
-    assert imported(*words, "--help") == set()
-
-
-def test_a_report_imports_what_it_prints_with(tmp_path: Path) -> None:
-    assert imported("report", str(ALL_CHANNELS)) == {"pandas", "numpy", "pyarrow"}
-    page = imported("report", str(ALL_CHANNELS), "--html", str(tmp_path / "page.html"))
-    assert page == {"pandas", "numpy", "pyarrow", "matplotlib"}
 
 
 def test_no_garbage_is_looked_for_at_the_end() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from tracer.cli.progress import step
 from tracer.compare.conditions import CONDITIONS
@@ -17,6 +16,8 @@ from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tracer.compare.digest import Digest
 
 PLAIN_WIDTH = 110
@@ -125,6 +126,8 @@ def _sides(base: tuple[Path, ...], directories: tuple[Path, ...]) -> list[list[P
 
 def _console() -> Console:
     """The terminal as wide as it is; a pipe or a file of a width that cuts nothing."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH

@@ -6,15 +6,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
 from tracer.attach import doctor
 from tracer.attach.plan import Plan, make_plan
 from tracer.errors import TracerError
 from tracer.lab import ready
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 #: The width for a pipe or a file, where no line needs to be wrapped.
 PLAIN_WIDTH = 10_000
@@ -100,6 +102,9 @@ def _starts_lab() -> Ability:
 
 
 def _print(works: dict[str, Ability], found: list[doctor.Check], plan: Plan | None) -> None:
+    # Late: --json needs none of it.
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
@@ -123,4 +128,6 @@ def _print(works: dict[str, Ability], found: list[doctor.Check], plan: Plan | No
 
 def _table(*columns: str) -> Table:
     """A table that folds a cell too wide for the terminal rather than cut it."""
+    from rich.table import Column, Table
+
     return Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)

@@ -5,37 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from tracer.cli.duration import Duration
 from tracer.clients.workload import CHANNELS, OPS, Workload
 
 if TYPE_CHECKING:
     from tracer.clients.drive import Outcome
-
-_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_DURATION = re.compile(r"(\d+(?:\.\d*)?)\s*(ns|us|µs|ms|s)?")
-
-
-class Duration(click.ParamType[int]):
-    """A time with its unit, such as 50us, as nanoseconds; only 0 needs no unit."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Nanoseconds of a text such as 50us."""
-        if isinstance(value, int):
-            return value
-        match = _DURATION.fullmatch(value.strip())
-        if not match or (match[2] is None and float(match[1]) != 0):
-            self.fail(f"'{value}' is not a duration; write one such as 800ns, 50us or 1.5ms")
-        return round(float(match[1]) * _UNITS[match[2] or "ns"])
 
 
 @click.command(name="drive")
@@ -135,44 +113,48 @@ def command(
 
 
 def _print(outcomes: list[Outcome], is_paced: bool) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("channel", no_wrap=True)
-    columns = ["requests", "errors", "wrong", "seconds", "p50 µs", "p99 µs", "max µs"]
-    for name in columns + ["late p99 µs"] * is_paced:
-        table.add_column(name, justify="right", no_wrap=True)
+    head = ["channel", "requests", "errors", "wrong", "seconds", "p50 µs", "p99 µs", "max µs"]
+    rows = []
     for outcome in outcomes:
         times = [outcome.p50_ns, outcome.p99_ns, outcome.max_ns]
         times += [outcome.late_p99_ns] * is_paced
-        table.add_row(
-            outcome.channel,
-            f"{outcome.requests:,}",
-            f"{outcome.errors:,}",
-            f"{outcome.mismatches:,}",
-            f"{outcome.seconds:.3f}",
-            *(f"{ns / 1000:,.1f}" for ns in times),
+        counts = (outcome.requests, outcome.errors, outcome.mismatches)
+        rows.append(
+            [
+                outcome.channel,
+                *(f"{count:,}" for count in counts),
+                f"{outcome.seconds:.3f}",
+                *(f"{ns / 1000:,.1f}" for ns in times),
+            ]
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 100
-    console.print(table)
-    _print_waits(console, outcomes)
+    _print_table(head + ["late p99 µs"] * is_paced, rows)
+    _print_waits(outcomes)
     for outcome in outcomes:
         if outcome.first_error:
             click.echo(f"{outcome.channel}: first error: {outcome.first_error}")
 
 
-def _print_waits(console: Console, outcomes: list[Outcome]) -> None:
+def _print_waits(outcomes: list[Outcome]) -> None:
     """Print how long the module really waited, for the delays that were requested."""
-    asked = [(o.channel, wait) for o in outcomes for wait in o.waits if wait.asked_ns]
-    if not asked:
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("channel", no_wrap=True)
-    table.add_column("delay", no_wrap=True)
-    for name in ("asked ns", "waited p50 ns", "min ns", "max ns"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for channel, wait in asked:
-        times = (wait.asked_ns, wait.p50_ns, wait.min_ns, wait.max_ns)
-        table.add_row(channel, wait.stage, *(f"{ns:,}" for ns in times))
-    console.print()
-    console.print(table)
+    rows = []
+    for outcome in outcomes:
+        for wait in outcome.waits:
+            if wait.asked_ns:
+                times = (wait.asked_ns, wait.p50_ns, wait.min_ns, wait.max_ns)
+                rows.append([outcome.channel, wait.stage, *(f"{ns:,}" for ns in times)])
+    if rows:
+        click.echo()
+        head = ["channel", "delay", "asked ns", "waited p50 ns", "min ns", "max ns"]
+        _print_table(head, rows, names=2)
+
+
+def _print_table(head: list[str], rows: list[list[str]], names: int = 1) -> None:
+    """Print columns: the first ``names`` hold names, the others numbers, aligned to the right.
+
+    It does not take rich, whose import takes longer than a short workload.
+    """
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        cells = [cell.ljust(w) for cell, w in zip(row[:names], widths, strict=False)]
+        cells += [cell.rjust(w) for cell, w in zip(row[names:], widths[names:], strict=True)]
+        click.echo("  ".join(cells))

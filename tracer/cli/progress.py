@@ -6,12 +6,15 @@ Everything goes to stderr, because stdout is for results.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -21,11 +24,11 @@ def step(what: str) -> Iterator[None]:
     If the block raises, show that it failed, and let the exception pass.
     """
     started = time.monotonic()
-    console = Console(stderr=True, highlight=False)
+    terminal = _terminal()
     outcome = "failed"
     try:
-        if console.is_terminal:
-            with console.status(f"{what} …"):
+        if terminal:
+            with terminal.status(f"{what} …"):
                 yield
         else:
             note(f"{what} ...")
@@ -33,6 +36,17 @@ def step(what: str) -> Iterator[None]:
         outcome = "done"
     finally:
         note(f"{what}: {outcome} ({time.monotonic() - started:.1f} s)")
+
+
+def _terminal() -> Console | None:
+    """The terminal at stderr; None if there is none."""
+    if not sys.stderr.isatty() and not {"FORCE_COLOR", "TTY_COMPATIBLE"} & os.environ.keys():
+        return None
+    # Late: it takes as long to import as the rest of the command, and only a terminal needs it.
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else None
 
 
 def note(text: str) -> None:

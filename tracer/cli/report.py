@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 if TYPE_CHECKING:
     from tracer.run import Run
@@ -83,6 +82,8 @@ def _require_one(**asked: object) -> None:
 
 
 def _print(run: Run, *, full: bool, ledger: bool, plan: bool) -> None:
+    from rich.console import Console
+
     from tracer.report import screen, text
 
     console = Console(highlight=False)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import chain
+from math import floor
 
 from tracer.clients import wire
 from tracer.clients.workers import TOLD, WORKERS, Tally, Worker
@@ -121,21 +122,20 @@ class _Team:
 
     def _outcome(self, kind: str) -> Outcome:
         tallies = [worker.tallies[kind] for worker in self._workers]
-        latency = np.concatenate([np.array(t.latency[: t.done], np.int64) for t in tallies])
-        lateness = np.concatenate([np.array(t.lateness[: t.done], np.int64) for t in tallies])
+        latency = _sorted(t.latency[: t.done] for t in tallies)
+        lateness = _sorted(t.lateness[: t.done] for t in tallies)
         begin = min(worker.begin_ns for worker in self._workers)
         end = max(worker.end_ns for worker in self._workers)
-        p50, p99, largest = _quantiles(latency)
         return Outcome(
             channel=kind,
             requests=len(latency) + sum(t.errors for t in tallies),
             errors=sum(t.errors for t in tallies),
             mismatches=sum(t.mismatches for t in tallies),
             seconds=(end - begin) / 1e9,
-            p50_ns=p50,
-            p99_ns=p99,
-            max_ns=largest,
-            late_p99_ns=_quantiles(lateness)[1],
+            p50_ns=_quantile(latency, 0.5),
+            p99_ns=_quantile(latency, 0.99),
+            max_ns=_quantile(latency, 1),
+            late_p99_ns=_quantile(lateness, 0.99),
             first_error=next((t.first_error for t in tallies if t.first_error), ""),
             waits=self._waits(kind, tallies),
         )
@@ -146,18 +146,23 @@ class _Team:
             return ()
         found = []
         for stage in TOLD.get(kind, ()):
-            told = [np.array(t.waited[stage][: t.done], np.int64) for t in tallies]
-            waited = np.concatenate(told)
-            if len(waited):
-                p50, _, largest = _quantiles(waited)
+            waited = _sorted(t.waited[stage][: t.done] for t in tallies)
+            if waited:
                 asked = getattr(self._load, f"{stage}_delay_ns")
-                found.append(Wait(stage, asked, p50, int(waited.min()), largest))
+                found.append(Wait(stage, asked, _quantile(waited, 0.5), waited[0], waited[-1]))
         return tuple(found)
 
 
-def _quantiles(values: np.ndarray) -> tuple[int, int, int]:
-    """Median, 99th percentile and maximum; zeros if there are no values."""
-    if not len(values):
-        return 0, 0, 0
-    p50, p99 = np.percentile(values, [50, 99])
-    return int(p50), int(p99), int(values.max())
+def _sorted(parts: Iterable[Iterable[int]]) -> list[int]:
+    """The values of all threads in ascending order. Without numpy: it takes long to import."""
+    return sorted(chain.from_iterable(parts))
+
+
+def _quantile(ordered: list[int], share: float) -> int:
+    """The quantile of sorted values, between two of them in proportion; 0 if there are none."""
+    if not ordered:
+        return 0
+    place = share * (len(ordered) - 1)
+    below = floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return int(ordered[below] + (ordered[above] - ordered[below]) * (place - below))

@@ -17,6 +17,12 @@ has no other hard link, is no larger than a log, and is named after a traced pro
 ran as that user. Symbolic links are not followed, and opening a FIFO does not wait. An
 entry must have the process and thread id that are in the file's name.
 
+The recorder looks at all logs many times a second, and in most of them nothing is new. So
+a file that passed the checks is mapped, and one call shows the next entry of a thousand
+files (:mod:`tracer.clients.glance`, because the owner may shrink a file, and a mapping must
+not be touched then). A directory is listed anew only when it has changed. At the end of a
+recording everything is listed, opened and checked once more.
+
 Files that fail these checks are counted. If their owner is a user of a traced process, one
 of them may be a damaged log, and the recording is not trusted. Files of other users are
 reported only: otherwise any user of the machine could make recordings untrusted.
@@ -27,6 +33,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -34,18 +42,99 @@ from typing import Any
 
 import numpy as np
 
-from tracer.clients.sends import BLOCK_BYTES, SEND_DTYPE
+from tracer.clients.entry import SEND_DTYPE
+from tracer.clients.glance import Glance
+from tracer.clients.log_file import BLOCK_BYTES, Block
 
 #: One read ends after this many entries (16 MiB) and leaves the rest to the next.
 READ_LIMIT = 1 << 18
 #: At most so many files of one directory are looked at.
 FILES_LIMIT = 1 << 16
+#: At most so many files are mapped, as a process may have 65,530 mappings. Others are opened
+#: at each look.
+MAPPED_LIMIT = 1 << 14
 #: At most so many refused files are remembered; those beyond are not counted.
 ODD_LIMIT = 1000
 
 _CHUNK = 1024
+_SEALED = SEND_DTYPE.fields["sealed"][1]  # type: ignore[index]
 _NAME = re.compile(r"(\d{1,10})-(\d{1,10})-(\d{1,10})\.sends", re.ASCII)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_REALTIME_COARSE = 5  # a clock that module time does not name
+_MS = 1_000_000
+
+
+class _Listing:
+    """What was in a directory when it was listed."""
+
+    def __init__(self) -> None:
+        self._state: tuple[int, ...] | None = None
+
+    def is_current(self, status: os.stat_result) -> bool:
+        """Whether nothing can have been added since to the directory of this status."""
+        return self._state == (status.st_dev, status.st_ino, status.st_ctime_ns)
+
+    def begin(self, directory: int) -> os.stat_result:
+        """Note the directory's state, before it is listed.
+
+        What is added later has a later time. But the kernel's clock for files stands still
+        between two ticks, and some file systems have times of whole seconds: what was changed so
+        short a time ago may be changed again and show the same time. Then it is listed again.
+        """
+        now = time.clock_gettime_ns(_REALTIME_COARSE)
+        status = os.fstat(directory)
+        changed = status.st_ctime_ns
+        grain = _MS if changed % 1_000_000_000 else 2_000 * _MS
+        settled = changed < now - grain
+        self._state = (status.st_dev, status.st_ino, changed) if settled else None
+        return status
+
+    def forget(self) -> None:
+        """List the directory again in any case."""
+        self._state = None
+
+
+class _Log:
+    """A file that is named like a log, and how far it was read."""
+
+    __slots__ = (
+        "__weakref__",
+        "block",
+        "inode",
+        "name",
+        "offset",
+        "order",
+        "sealed",
+        "tgid",
+        "tid",
+    )
+
+    def __init__(self, name: str, inode: int, order: tuple[int, int, int]) -> None:
+        self.name, self.inode, self.order = name, inode, order
+        self.tgid, self.tid, _number = order
+        self.offset = 0
+        self.unmap()
+
+    def unmap(self) -> None:
+        """Have the file opened and checked at the next look."""
+        self.block: Block | None = None
+        self.sealed: memoryview | None = None  # the seal of the next entry
+
+    def watch(self) -> None:
+        """Look at the next entry from now on."""
+        if self.block is None or self.offset == BLOCK_BYTES:
+            self.unmap()
+        else:
+            seal = self.offset + _SEALED
+            self.sealed = memoryview(self.block)[seal : seal + 4]
+
+
+class _Place:
+    """A user's directory, and the logs in it in the order of their process, thread and number."""
+
+    def __init__(self) -> None:
+        self.listing = _Listing()
+        self.logs: dict[str, _Log] = {}
 
 
 class SpoolReader:
@@ -62,16 +151,22 @@ class SpoolReader:
         ran_as: Callable[[int, int], bool] = lambda _tgid, uid: uid == os.geteuid(),
     ) -> None:
         self._root = os.open(directory, _OPEN | os.O_DIRECTORY)
+        self._glance = Glance()
         self._ran_as = ran_as
         self._writers: set[tuple[int, int]] = set()
-        self._offsets: dict[tuple[str, str], int] = {}
+        self._listing = _Listing()
+        self._names: list[str] = []
+        self._places: dict[str, _Place] = {}
+        self._mapped: weakref.WeakSet[_Log] = weakref.WeakSet()
         self._round: Iterator[np.ndarray[Any, Any]] = iter(())
         self.odd: dict[tuple[int, str], str] = {}
         """Why a file was refused, by its owner's user id and its name in printable characters."""
 
     def close(self) -> None:
-        """Close the directory."""
+        """Close the directory and the logs."""
         self._round = iter(())
+        self._places.clear()
+        self._glance.close()
         os.close(self._root)
 
     def read(self) -> np.ndarray[Any, Any]:
@@ -95,57 +190,122 @@ class SpoolReader:
     def rest(self) -> Iterator[np.ndarray[Any, Any]]:
         """All entries that are left, in pieces of at most one file, at the end of a recording.
 
-        Directories are listed once. Files that are made later are not read, so that a program
+        Directories are listed once, whether they seem changed or not, and every file is opened
+        and checked once more. Files that are made later are not read, so that a program
         that goes on logging cannot keep the recorder from ending.
         """
         yield from self._round
+        self._listing.forget()
+        for place in self._places.values():
+            place.listing.forget()
+            for log in place.logs.values():
+                log.unmap()
         yield from self._walk()
 
     def _walk(self) -> Iterator[np.ndarray[Any, Any]]:
         """The new entries of every file, each file visited once."""
-        seen: set[tuple[str, str]] = set()
-        for name in self._listed(self._root, "."):
-            with self._opened(self._root, name, name) as directory:
-                if directory is None:
-                    continue
-                user = os.fstat(directory).st_uid
-                if not stat.S_ISDIR(os.fstat(directory).st_mode):
-                    self._refuse(user, name, "not a user's directory")
-                    continue
-                for file in sorted(self._listed(directory, name), key=_in_order):
-                    seen.add((name, file))
-                    yield from self._file(directory, name, user, file)
-        for gone in self._offsets.keys() - seen:
-            del self._offsets[gone]
+        if not self._listing.is_current(os.fstat(self._root)):
+            self._listing.begin(self._root)
+            self._names = list(self._listed(self._root, "."))
+            for gone in self._places.keys() - self._names:
+                del self._places[gone]
+        for name in self._names:
+            yield from self._place(name)
 
-    def _file(
-        self, directory: int, place: str, user: int, name: str
+    def _place(self, name: str) -> Iterator[np.ndarray[Any, Any]]:
+        """The new entries of one directory, which is not even opened when there are none."""
+        place = self._places.get(name) or _Place()
+        ready: list[_Log] = []
+        with suppress(OSError):
+            status = os.stat(name, dir_fd=self._root, follow_symlinks=False)
+            if place.listing.is_current(status):
+                ready = self._ready(place)
+                if not ready:
+                    return
+        with self._opened(self._root, name, name) as directory:
+            if directory is None:
+                self._places.pop(name, None)
+                return
+            status = os.fstat(directory)
+            if not stat.S_ISDIR(status.st_mode):
+                self._refuse(status.st_uid, name, "not a user's directory")
+                return
+            self._places[name] = place
+            if not place.listing.is_current(status):
+                self._list(place, directory, name)
+                ready = self._ready(place)
+            for log in ready:
+                yield from self._log(directory, f"{name}/{log.name}", status.st_uid, log)
+                if log.offset == BLOCK_BYTES:
+                    with suppress(OSError):
+                        os.unlink(log.name, dir_fd=directory)
+                        place.logs.pop(log.name, None)
+
+    def _list(self, place: _Place, directory: int, path: str) -> None:
+        """List a directory: what is left of the logs in it, and new ones."""
+        user = place.listing.begin(directory).st_uid
+        logs = []
+        for name, inode in self._listed(directory, path).items():
+            log = place.logs.get(name)
+            if log is None or log.inode != inode:
+                named = _NAME.fullmatch(name)
+                if not named:
+                    self._refuse(user, f"{path}/{name}", "not named like a log")
+                    continue
+                log = _Log(name, inode, (int(named[1]), int(named[2]), int(named[3])))
+            logs.append(log)
+        logs.sort(key=lambda log: log.order)
+        place.logs = {log.name: log for log in logs}
+
+    def _ready(self, place: _Place) -> list[_Log]:
+        """The logs that may have something new, in their order."""
+        logs = list(place.logs.values())
+        views = [log.sealed for log in logs if log.sealed is not None]
+        seals = self._glance.words(views)
+        if len(views) == len(logs):
+            return [logs[number] for number in np.flatnonzero(seals)]
+        look = iter(seals.tolist())
+        return [log for log in logs if log.sealed is None or next(look)]
+
+    def _log(
+        self, directory: int, path: str, user: int, log: _Log
     ) -> Iterator[np.ndarray[Any, Any]]:
-        path = f"{place}/{name}"
-        named = _NAME.fullmatch(name)
-        if not named:
-            self._refuse(user, path, "not named like a log")
+        if log.block is not None:
+            try:
+                yield from self._new(log, self._glimpsed(log.block), user, path)
+                log.watch()
+            except OSError:  # it has shrunk
+                log.unmap()
             return
-        tgid, tid = int(named[1]), int(named[2])
-        with self._opened(directory, name, path, user) as fd:
+        with self._opened(directory, log.name, path, user) as fd:
             if fd is None:
                 return
-            why = self._objection(os.fstat(fd), user, tgid)
+            status = os.fstat(fd)
+            why = self._objection(status, user, log.tgid)
             if why:
                 self._refuse(user, path, why)
                 return
-            offset = self._offsets.get((place, name), 0)
-            for entries in _complete_from(fd, offset):
-                offset += entries.nbytes
-                own = (entries["tgid"] == tgid) & (entries["tid"] == tid)
-                if not own.all():
-                    self._refuse(user, path, "entries of another thread")
-                yield entries[own]
-            self._offsets[place, name] = offset
-        if offset == BLOCK_BYTES:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=directory)
-                del self._offsets[place, name]
+            yield from self._new(log, lambda size, offset: os.pread(fd, size, offset), user, path)
+            if log.offset < BLOCK_BYTES and _is_whole(status) and len(self._mapped) < MAPPED_LIMIT:
+                with suppress(OSError):
+                    log.block = Block.of(fd)
+                    self._mapped.add(log)
+                    log.watch()
+
+    def _new(
+        self, log: _Log, read: Callable[[int, int], bytes], user: int, path: str
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The new entries of a log, those of its own thread."""
+        for entries in _complete_from(read, log.offset):
+            log.offset += entries.nbytes
+            own = (entries["tgid"] == log.tgid) & (entries["tid"] == log.tid)
+            if not own.all():
+                self._refuse(user, path, "entries of another thread")
+            yield entries[own]
+
+    def _glimpsed(self, block: Block) -> Callable[[int, int], bytes]:
+        view = memoryview(block)
+        return lambda size, offset: self._glance.copy(view[offset : offset + size])
 
     def _objection(self, status: os.stat_result, user: int, tgid: int) -> str:
         """Why this file cannot be a log of that process and user; ``""`` if it can."""
@@ -181,15 +341,17 @@ class SpoolReader:
         finally:
             os.close(fd)
 
-    def _listed(self, directory: int, path: str) -> list[str]:
+    def _listed(self, directory: int, path: str) -> dict[str, int]:
+        """The names in a directory, and the number of the file that each is for."""
         try:
             with os.scandir(directory) as entries:
-                names = [entry.name for entry in islice(entries, FILES_LIMIT + 1)]
+                found = {entry.name: entry.inode() for entry in islice(entries, FILES_LIMIT + 1)}
         except FileNotFoundError:  # removed
-            return []
-        if len(names) > FILES_LIMIT:
+            return {}
+        if len(found) > FILES_LIMIT:
             self._refuse(os.fstat(directory).st_uid, path, "more files than are looked at")
-        return names[:FILES_LIMIT]
+            found.popitem()
+        return found
 
     def _refuse(self, user: int, path: str, why: str) -> None:
         # The file's name was chosen by whoever made it and will be printed on a terminal: escape
@@ -199,29 +361,40 @@ class SpoolReader:
             self.odd.setdefault((user, printable), why)
 
 
-def _in_order(name: str) -> tuple[int, ...]:
-    """Sort key of a log: process, thread, number; so a thread's files come in their order."""
-    named = _NAME.fullmatch(name)
-    return tuple(int(part) for part in named.groups()) if named else ()
+def _is_whole(status: os.stat_result) -> bool:
+    """Whether a file has its full size, and no holes, which to look at would fill."""
+    return status.st_size == BLOCK_BYTES <= status.st_blocks * 512
 
 
-def _complete_from(fd: int, offset: int) -> Iterator[np.ndarray[Any, Any]]:
-    """The entries of a log from ``offset`` (bytes) up to the first that is not fully written."""
-    # Most files have nothing new, so the first look is at one entry and needs no large buffer.
-    count = 1
+def _complete_from(
+    read: Callable[[int, int], bytes], offset: int
+) -> Iterator[np.ndarray[Any, Any]]:
+    """The entries of a log from ``offset`` (bytes) up to the first that is not fully written.
+
+    ``read(size, offset)`` gives its bytes. They are read twice, because an entry that is written
+    while it is read may show its seal and yet the former bytes before it. What is sealed in the
+    first reading is whole in the second.
+    """
+    # Most files have little that is new, so the first look needs no large buffer.
+    count = 16
     while offset < BLOCK_BYTES:
-        data = os.pread(fd, min(count * 64, BLOCK_BYTES - offset), offset)
-        entries = _complete(data)
+        looked = min(count, (BLOCK_BYTES - offset) // 64)
+        sealed = _sealed(read(looked * 64, offset))
+        entries = _entries(read(sealed * 64, offset))
         if len(entries):
             yield entries
-        if len(entries) < count:
+        if len(entries) < looked:
             return
         offset += entries.nbytes
-        count = _CHUNK
+        count = min(8 * count, _CHUNK)
 
 
-def _complete(data: bytes) -> np.ndarray[Any, Any]:
-    """The entries at the beginning of ``data``, up to the first that is not fully written."""
-    entries = np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)
+def _sealed(data: bytes) -> int:
+    """How many entries at the beginning of ``data`` are fully written."""
+    entries = _entries(data)
     written = (entries["sealed"] == 1) & (entries["end_ns"] != 0)
-    return entries if written.all() else entries[: int(np.argmin(written))]
+    return len(entries) if written.all() else int(np.argmin(written))
+
+
+def _entries(data: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, SEND_DTYPE, count=len(data) // 64)

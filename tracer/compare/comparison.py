@@ -33,7 +33,6 @@ from math import floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tracer.compare import repeatability, resample, tails
@@ -154,8 +153,8 @@ def compare_digests(
     """The same as :func:`compare`, for runs that were reduced to digests before."""
     options = options or Options()
     require_comparable(base, new, options.allow, options.types, options.same_workload)
-    index = _common_lines([*base, *new], options)
-    sides = Sides(_values(base, index), _values(new, index))
+    index, values = _common_lines([*base, *new], options)
+    sides = Sides(_by_name(values[: len(base)]), _by_name(values[len(base) :]))
     deterministic = all(run.deterministic for run in (*base, *new))
     waived = deterministic or ORDER in options.allow
     out_of_turn = "" if waived else unmixed(base, new)
@@ -188,29 +187,48 @@ def within(share: float) -> float:
 # The numbers
 
 
-def _common_lines(runs: Sequence[Digest], options: Options) -> pd.MultiIndex:
-    """The lines that every run has, as far as the options select them.
+def _common_lines(runs: Sequence[Digest], options: Options) -> tuple[pd.MultiIndex, Floats]:
+    """The lines that every run has, as far as the options select them, and their numbers.
 
-    Raises :class:`TracerError` if a type or stage that was asked for has no line: whoever names
-    one relies on its being compared.
+    The numbers are an array of runs x lines x `VALUES`. Raises :class:`TracerError` if a type or
+    stage that was asked for has no line: whoever names one relies on its being compared.
     """
-    index = runs[0].lines.index
-    for run in runs[1:]:
-        if not run.lines.index.equals(index):
-            index = index[index.isin(run.lines.index)]
+    index, values = _aligned(runs)
     if options.types:
         channel, name = (index.get_level_values(level) for level in ("channel", "name"))
         _require_all("type", options.types, [*channel, *name])
-        index = index[channel.isin(options.types) | name.isin(options.types)]
+        wanted = channel.isin(options.types) | name.isin(options.types)
+        index, values = index[wanted], values[:, wanted]
+    stage = index.get_level_values("stage")
     if options.stages:
-        stage = index.get_level_values("stage")
         _require_all("stage", options.stages, stage)
-        index = index[stage.isin(options.stages)]
+        wanted = stage.isin(options.stages)
     else:
-        index = index[~_all_explained(runs, index)]
+        # Lines of what is explained in every run are left out.
+        unexplained = np.asarray(stage == "unexplained", np.bool_)
+        wanted = ~unexplained | (values[:, :, VALUES.index("value_ns")] != 0).any(axis=0)
+    index, values = index[wanted], values[:, wanted]
     if not len(index):
         raise TracerError("nothing to compare", f"no type {_TOO_FEW}", "record more exchanges")
-    return index
+    return index, values
+
+
+def _aligned(runs: Sequence[Digest]) -> tuple[pd.MultiIndex, Floats]:
+    """The lines that every run has, in the order of the first, and their numbers."""
+    first = runs[0].lines.index
+    index = first
+    # Most runs have the same lines in the same order; to find each line anew takes long.
+    alike = [run.lines.index.equals(first) for run in runs]
+    for run, same in zip(runs, alike, strict=True):
+        if not same:
+            index = index[index.isin(run.lines.index)]
+    whole = index is first
+    tables = []
+    for run, same in zip(runs, alike, strict=True):
+        values = run.lines[VALUES].to_numpy(np.float64)
+        as_they_are = whole and same
+        tables.append(values if as_they_are else values[run.lines.index.get_indexer(index)])
+    return index, np.stack(tables)
 
 
 def _require_all(kind: str, asked: Sequence[str], present: Iterable[str]) -> None:
@@ -225,24 +243,9 @@ def _require_all(kind: str, asked: Sequence[str], present: Iterable[str]) -> Non
             )
 
 
-def _all_explained(runs: Sequence[Digest], index: pd.MultiIndex) -> npt.NDArray[np.bool_]:
-    """A mask of the lines of ``unexplained`` that are 0 in every run, to leave them out."""
-    stage = np.asarray(index.get_level_values("stage") == "unexplained", np.bool_)
-    zero = np.ones(int(stage.sum()), np.bool_)
-    asked = index[stage]
-    for run in runs:
-        zero &= run.lines["value_ns"].to_numpy()[run.lines.index.get_indexer(asked)] == 0
-    stage[stage] = zero
-    return stage
-
-
-def _values(runs: Sequence[Digest], index: pd.MultiIndex) -> dict[str, Floats]:
-    tables = []
-    for run in runs:
-        values = run.lines[VALUES].to_numpy(np.float64)
-        same = run.lines.index.equals(index)
-        tables.append(values if same else values[run.lines.index.get_indexer(index)])
-    return dict(zip(VALUES, np.moveaxis(np.stack(tables), -1, 0).copy(), strict=True))
+def _by_name(values: Floats) -> dict[str, Floats]:
+    """The numbers of one side, by name: each an array of runs x lines."""
+    return dict(zip(VALUES, np.moveaxis(values, -1, 0).copy(), strict=True))
 
 
 def _judge(
@@ -371,10 +374,10 @@ def _overall(lines: pd.DataFrame) -> str:
 def _moved(lines: pd.DataFrame) -> pd.DataFrame:
     """``Comparison.moved``: by type the stage whose median became slower (else faster) by most."""
     rows = []
-    median = lines[lines["quantile"] == MEDIAN]
-    for (channel, name), group in median.groupby(["channel", "name"], sort=False):
-        total = group[(group["stage"] == "total") & group["verdict"].isin([SLOWER, FASTER])]
-        settled = group[group["verdict"].isin([SLOWER, FASTER]) & (group["stage"] != "total")]
+    moved = lines[(lines["quantile"] == MEDIAN) & lines["verdict"].isin([SLOWER, FASTER])]
+    for (channel, name), group in moved.groupby(["channel", "name"], sort=False):
+        total = group[group["stage"] == "total"]
+        settled = group[group["stage"] != "total"]
         if (settled["verdict"] == SLOWER).any():
             settled = settled[settled["verdict"] == SLOWER]
         if settled.empty:

@@ -146,14 +146,30 @@ def _explained(there: _Side, here: _Side, from_ns: float, share: float) -> tuple
 
     An exchange is slow if it took longer than ``from_ns``; ``share`` of them is disturbed.
     """
-    # Imported late: it takes as long as all other imports, and only this clock needs it.
-    from scipy.stats import binom, hypergeom
+    # Late, as in resample. Not scipy.stats: it takes longer to import than all else here.
+    from scipy.special import bdtrc
 
     slow, count = here.beyond(from_ns), here.count
     if not slow:
         return 1.0, 1.0
     of_all = slow + there.beyond(from_ns)
-    return (
-        float(binom.sf(slow - 1, count, share)),
-        float(hypergeom.sf(slow - 1, count + there.count, of_all, count)),
-    )
+    return float(bdtrc(slow - 1, count, share)), _by_chance(slow, of_all, count, there.count)
+
+
+def _by_chance(slow: int, of_all: int, here: int, there: int) -> float:
+    """The probability that of all slow exchanges so many or more fall to this side by chance.
+
+    It is the upper tail of the hypergeometric distribution. ``here`` and ``there`` are the
+    numbers of exchanges of the two sides.
+    """
+    from scipy.special import gammaln
+
+    def ways(of: Any, chosen: Any) -> Any:
+        """The logarithm of the binomial coefficient."""
+        return gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
+
+    fallen = np.arange(slow, min(of_all, here) + 1)
+    # The others of the slow ones lie on the other side, which must have room for them.
+    fallen = fallen[of_all - fallen <= there]
+    each = ways(here, fallen) + ways(there, of_all - fallen) - ways(here + there, of_all)
+    return min(1.0, float(np.exp(each).sum()))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tracer.units import printable
 
 if TYPE_CHECKING:
+    from tracer.export.window import Part
     from tracer.frames.frames import Frames
 
 META_KEY = b"tracer"
@@ -22,7 +23,7 @@ FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001
 https://owasp.org/www-community/attacks/CSV_Injection. Control characters are escaped anyway."""
 
 
-def write_csv(run: Frames, path: Path, *, raw: bool = False) -> None:
+def write_csv(run: Frames | Part, path: Path, *, raw: bool = False) -> None:
     """Write one line per exchange, with the columns of ``run.exchanges``; NA is empty, times ns.
 
     A thread chooses its own name, so the name may be a formula. Unless ``raw``, a text that
@@ -46,7 +47,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def write_parquet(run: Frames, path: Path) -> None:
+def write_parquet(run: Frames | Part, path: Path) -> None:
     """Write one row per exchange; ``meta.json`` goes into the schema's metadata as ``tracer``."""
     table = pa.Table.from_pandas(run.exchanges, preserve_index=False)
     metadata = (table.schema.metadata or {}) | {META_KEY: json.dumps(run.meta).encode()}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 #: Thread ids are smaller than this (PID_MAX_LIMIT is 2**22), so tracks that are no thread get
 #: numbers from here on.
@@ -64,15 +65,48 @@ def lanes(track: Ints, start: Ints, end: Ints, depth: Ints, *, nest: bool) -> tu
     that overlap in any other way.
     """
     order = np.lexsort((depth, -end, start, track))
-    lane = np.zeros(track.size, np.int64)
-    current, open_ends = None, list[list[int]]()
-    columns = zip(order.tolist(), track[order].tolist(), start[order].tolist(),
-                  end[order].tolist(), strict=True)  # fmt: skip
-    for row, key, begin, finish in columns:
-        if key != current:
-            current, open_ends = key, []
-        lane[row] = _place(open_ends, begin, finish, nest)
+    track, start, end = track[order], start[order], end[order]
+    first = _first_of_stretches(track, start, end)
+    crossing = _crossing(start, end, first) if nest else ~first
+    found = np.zeros(track.size, np.int64)
+    stretch = np.cumsum(first) - 1
+    crossed = np.zeros(int(first.sum()), np.bool_)
+    crossed[stretch[crossing]] = True
+    rows = np.flatnonzero(crossed[stretch])
+    open_ends = list[list[int]]()
+    columns = (values[rows].tolist() for values in (first, start, end))
+    for row, begins, begin, finish in zip(rows.tolist(), *columns, strict=True):
+        if begins:
+            open_ends = []
+        found[row] = _place(open_ends, begin, finish, nest)
+    lane = np.empty_like(found)
+    lane[order] = found
     return order, lane
+
+
+def _first_of_stretches(track: Ints, start: Ints, end: Ints) -> Mask:
+    """The slices at whose start no other of their track is open; all are given in order.
+
+    What comes before such a slice has no influence on the lanes of what follows.
+    """
+    first = np.ones(track.size, np.bool_)
+    open_until = pd.Series(end).groupby(track, sort=False).cummax().to_numpy()
+    first[1:] = (track[1:] != track[:-1]) | (open_until[:-1] <= start[1:])
+    return first
+
+
+def _crossing(start: Ints, end: Ints, first: Mask) -> Mask:
+    """The slices that end later than the one that was opened last before them and is open still.
+
+    The search goes back from each slice to the one before it, and as long as that has ended, to
+    what was found for that one so far: so the steps double.
+    """
+    before = np.arange(start.size) - 1
+    rows = np.flatnonzero(~first)
+    while rows.size:
+        rows = rows[end[before[rows]] <= start[rows]]
+        before[rows] = before[before[rows]]
+    return ~first & (end[before] < end)
 
 
 def _place(open_ends: list[list[int]], begin: int, finish: int, nest: bool) -> int:

@@ -62,6 +62,10 @@ def latency_probes(pytestconfig: pytest.Config) -> Iterator[Attached]:
         if pytestconfig.getoption("latency"):
             raise LatencyUnfit(NO_ROOT)
         pytest.skip(NO_ROOT)
+    # A check imports this, so have it before the first trace: the blocks that are traced before
+    # and after a check would else run in processes of different size.
+    import tracer.run  # noqa: F401
+
     attached = Attached()
     try:
         attached.probes(Options())
@@ -166,7 +170,11 @@ class Latency:
         asked = Asked(
             baseline, _several(stage), _several(type), max_shift, frozenset(_several(allow))
         )
-        return check(self._item, [r.run if isinstance(r, Traced) else r for r in given], asked)
+        try:
+            read = [run.run if isinstance(run, Traced) else run for run in given]
+        except TracerError as error:
+            raise LatencyUnfit(str(error)) from error
+        return check(self._item, read, asked)
 
     def _free_path(self) -> Path:
         """A new directory, named after the test, for a recording that is kept after the test."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from tracer.event import (
@@ -36,7 +35,15 @@ from tracer.event import (
     chained,
     words_of,
 )
-from tracer.recording import RECORD_KINDS, SCHEMAS, no_rows, row_sum
+from tracer.recording import (
+    RECORD_KINDS,
+    SCHEMAS,
+    empty_table,
+    no_rows,
+    numbers,
+    row_sum,
+    texts,
+)
 
 #: By kind and bit: the columns that hold anything in a record without that bit.
 _NEED: dict[str, dict[int, tuple[str, ...]]] = {
@@ -88,7 +95,9 @@ class AddressIds:
     def __call__(self, keys: Words) -> npt.NDArray[np.int32]:
         """The ids of ``keys`` (same shape, int32)."""
         # A block has few different addresses, because the kernel soon uses freed memory again.
-        codes, different = pd.factorize(keys)
+        encoded = numbers(keys).dictionary_encode()
+        codes = np.frombuffer(encoded.indices.buffers()[1], np.int32, keys.size)
+        different = np.frombuffer(encoded.dictionary.buffers()[1], np.uint64, len(encoded.dictionary))
         known = self._known
         ids = [known.setdefault(key, len(known) - 1) for key in different.tolist()]
         return np.asarray(np.array(ids, np.int32)[codes])
@@ -133,7 +142,7 @@ class Decoder:
         tables = {}
         for name, kind in RECORD_KINDS.items():
             if not counts[kind]:
-                tables[name] = SCHEMAS[name].empty_table()
+                tables[name] = empty_table(SCHEMAS[name])
             elif counts[kind] == len(words):
                 tables[name] = self._table(name, words, order)
             else:
@@ -215,7 +224,7 @@ def _names(words: Words) -> npt.NDArray[np.object_]:
 def _array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """The values as an array of pyarrow's, numbers without a copy."""
     if values.dtype == object:
-        return pa.array(values, kind)
+        return texts(values.tolist())
     # As pa.array() does, but that takes as long for a column of a block as all else does.
     return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(values)])
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tracer import __version__
 from tracer.attach.doctor import clock_source
 from tracer.attach.sockets import netns_of
 
@@ -31,7 +31,7 @@ def describe() -> dict[str, Any]:
         "machine": os.uname().machine,
         "cpus": os.cpu_count(),
         "netns": netns_of(),
-        "tracer": version("msgchan-tracer"),
+        "tracer": __version__,
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "clock": {
             "name": "CLOCK_MONOTONIC",

@@ -18,7 +18,6 @@ from tracer.recorder import machine
 from tracer.recorder.process import Command, Watched, require_executable
 from tracer.recorder.session import Options, Session
 from tracer.recorder.traced import Traced
-from tracer.run import load
 
 #: Seconds between two drains of the ring. On the deterministic clock, which counts the
 #: drain's instructions too, the ring is drained only when it is half full and at the end.
@@ -143,10 +142,10 @@ def capture(
 ) -> Iterator[Traced]:
     """Record the calling process while the block runs.
 
-    ``with tracer.capture("runs/one") as run: …`` and then ``run.exchanges``. The
-    clients of ``tracer.clients`` log their sends if they are opened inside the block. The
-    ring is drained by a thread of this process. Raises :class:`TracerError` when recording
-    fails.
+    ``with tracer.capture("runs/one") as run: …`` and then ``run.exchanges``: the recording is
+    read when it is first used. The clients of ``tracer.clients`` log their sends if they are
+    opened inside the block. The ring is drained by a thread of this process. Raises
+    :class:`TracerError` when recording fails.
     """
     handle = Traced(Path(path))
     session = Session(handle.path, ["<python>"], options or Options(), probes)
@@ -167,7 +166,7 @@ def capture(
             session.finish()
         finally:
             session.abort()
-    handle.finished(load(handle.path))
+    handle.finished()
 
 
 def _drain_live(session: Session, over: threading.Event) -> None:

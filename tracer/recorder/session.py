@@ -32,7 +32,7 @@ from tracer.event import NotUnderstood
 from tracer.processes import descendants, running
 from tracer.recorder import machine
 from tracer.recorder.decode import Decoder
-from tracer.recording import SCHEMAS, RecordingWriter, sends_table
+from tracer.recording import SCHEMAS, RecordingWriter, empty_table, sends_table
 from tracer.recording.witnesses import LogCount
 
 #: Seconds between two segments; the records since the last one are lost if we are killed.
@@ -199,7 +199,7 @@ class Session:
                 with suppress(TracerError):
                     self._probes.stop_tracing()
                 _log.error("recording stopped: %s", failure)
-        return SCHEMAS["tasks"].empty_table()
+        return empty_table(SCHEMAS["tasks"])
 
     def _move(self) -> pa.Table:
         tables = self._decode(self._probes.ring.read())

@@ -11,22 +11,33 @@ if TYPE_CHECKING:
 
 
 class Traced:
-    """A block that is being recorded. After the block it acts as its :class:`tracer.run.Run`."""
+    """A block that is being recorded. After the block it acts as its :class:`tracer.run.Run`.
+
+    The recording is read when the run is first used. So a program that records several blocks
+    in a row reads nothing between two of them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._whole_path = path.absolute()
+        self._ended = False
         self._run: Run | None = None
 
     @property
     def run(self) -> Run:
         """The finished recording. Raises ``RuntimeError`` inside the block."""
-        if self._run is None:
+        if not self._ended:
             raise RuntimeError("the trace is still running: use it after the with block")
+        if self._run is None:
+            # Late: it imports pandas, which would take the processor from what is traced.
+            from tracer.run import load
+
+            self._run = load(self._whole_path)
         return self._run
 
-    def finished(self, run: Run) -> None:
-        """Called by ``capture`` when the block has ended and its recording is loaded."""
-        self._run = run
+    def finished(self) -> None:
+        """Called by ``capture`` when the block has ended and its recording is closed."""
+        self._ended = True
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -21,6 +21,7 @@ reader ignores the segments inside the range.
 
 from __future__ import annotations
 
+from tracer.recording.arrays import empty_table, numbers, texts
 from tracer.recording.format import (
     KINDS,
     META_NAME,
@@ -42,7 +43,9 @@ __all__ = [
     "Recording",
     "RecordingWriter",
     "no_rows",
+    "numbers",
     "open_recording",
     "row_sum",
     "sends_table",
+    "texts",
 ]

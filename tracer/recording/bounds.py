@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracer.recording.files import open_regular
@@ -95,6 +94,9 @@ def _check_pages(file: BinaryIO, footer: Any) -> None:
 
 def check_values(table: pa.Table, kind: str) -> None:
     """Raise ``ValueError`` if a name is too long or a value is missing."""
+    # Late: a recorder imports this package too, and takes nothing of it to read with.
+    import pyarrow.compute as pc
+
     for field in SCHEMAS[kind]:
         column = table.column(field.name)
         if column.null_count:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracer.event import EXTRA, OPT, RECV, SEND, TASK
+from tracer.recording.arrays import numbers
 
 SCHEMA_VERSION = 3
 """Schema 3 keeps the records of system calls; 1 and 2 kept single observations, and are not read.
@@ -172,7 +173,7 @@ def sends_table(entries: np.ndarray[Any, Any]) -> pa.Table:
     """Turn entries of the user side's log (``SEND_DTYPE``) into a table of sends."""
     return pa.table(
         {
-            f.name: pa.array(entries[f.name].astype(f.type.to_pandas_dtype()))
+            f.name: numbers(entries[f.name].astype(f.type.to_pandas_dtype()))
             for f in SCHEMAS["sends"]
         }
     )

@@ -7,9 +7,8 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from tracer.errors import TracerError
@@ -27,6 +26,9 @@ from tracer.recording.format import (
     plain,
 )
 from tracer.recording.witnesses import check_types
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass

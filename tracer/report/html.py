@@ -7,6 +7,7 @@ come from a recording.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,7 +121,9 @@ def summary(run: Frames) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
+    """The templates, which are compiled once: that takes as long as the rest of a page."""
     made = Environment(
         loader=PackageLoader("tracer.report"),
         autoescape=True,

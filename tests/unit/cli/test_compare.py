@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from run_builder import META, record, times
 
+import tracer.run
 from tracer.cli import main
 
 
@@ -30,6 +32,15 @@ def made(root: Path, side: str, count: int, seed: int, **how: Any) -> Path:
 
 def run(*arguments: str | Path) -> click.testing.Result:
     return click.testing.CliRunner().invoke(main, ["compare", *map(str, arguments)])
+
+
+#: Of a recording that does not change, the exchanges are found once for all commands.
+load_once = cache(tracer.run.load)
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer.run, "load", load_once)
 
 
 @pytest.fixture(scope="module")

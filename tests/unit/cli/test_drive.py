@@ -6,27 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import click
 import pytest
 from click.testing import CliRunner
 
-from tracer.cli import drive as cli
 from tracer.cli import main
 from tracer.clients.drive import Outcome, Wait
-
-
-@pytest.mark.parametrize(
-    ("text", "ns"),
-    [("50us", 50_000), ("50 µs", 50_000), ("1.5ms", 1_500_000), ("7ns", 7), ("0", 0), ("0s", 0)],
-)
-def test_durations_have_units(text: str, ns: int) -> None:
-    assert cli.Duration().convert(text, None, None) == ns
-
-
-@pytest.mark.parametrize("text", ["50", "us", "-1us", "1 minute", "", "1e3us"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is not a duration"):
-        cli.Duration().convert(text, None, None)
 
 
 @pytest.mark.parametrize(

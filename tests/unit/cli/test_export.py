@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from recording_copies import ALL_CHANNELS, Copy
 from run_builder import record, times
 from trace_event_format import check
 
-from tracer.cli import main
+from tracer.cli import export, main
+
+PERFETTO = ("--format", "perfetto", "-o", "x")
 
 
 def run(*arguments: str | Path) -> click.testing.Result:
@@ -30,6 +33,47 @@ def test_perfetto(tmp_path: Path) -> None:
     )
     assert result.stdout == ""
     assert len([e for e in check(file.read_text()) if e.get("cat") == "exchange"]) == 117
+
+
+def test_perfetto_is_compressed_if_the_name_says_so(tmp_path: Path) -> None:
+    for name in ("a.json", "a.json.gz", "b.json.gz"):
+        assert run(ALL_CHANNELS, "--format", "perfetto", "-o", tmp_path / name).exit_code == 0
+    packed = (tmp_path / "a.json.gz").read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / "a.json").read_bytes()
+    assert packed == (tmp_path / "b.json.gz").read_bytes()
+
+
+def test_a_window_of_the_timeline(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    window = ("--from", "1ms", "--to", "600ms")
+    result = run(ALL_CHANNELS, "--format", "perfetto", "-o", file, *window)
+    assert result.exit_code == 0, result.output
+    found = [e for e in check(file.read_text()) if e.get("cat") == "exchange"]
+    assert 0 < len(found) < 117
+    assert f", exchange {len(found)}, " in result.stderr
+
+
+@pytest.mark.parametrize(("form", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_a_window_of_the_exchanges(tmp_path: Path, form: str, read: Any) -> None:
+    file, whole = tmp_path / "a", tmp_path / "whole"
+    run(ALL_CHANNELS, "--format", form, "-o", whole)
+    result = run(ALL_CHANNELS, "--format", form, "-o", file, "--from", "1ms", "--to", "600ms")
+    assert result.exit_code == 0, result.output
+    every = read(whole)
+    start = every["start_ns"] - every["start_ns"].min()
+    expected = every[(start < 600_000_000) & (start + every["total_ns"] > 1_000_000)]
+    assert 0 < len(expected) < 117
+    assert read(file)["start_ns"].tolist() == expected["start_ns"].tolist()
+    assert result.stderr == f"{file}: {len(expected)} exchanges\n"
+
+
+def test_a_long_export_tells_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "LONG", 544)
+    file = tmp_path / "a"
+    said = run(ALL_CHANNELS, "--format", "csv", "-o", file).stderr.splitlines()
+    assert said[0] == f"writing {file} ..."
+    assert said[1].startswith(f"writing {file}: done (")
+    assert said[2:] == [f"{file}: 117 exchanges"]
 
 
 @pytest.mark.parametrize(("form", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
@@ -64,6 +108,12 @@ def test_a_formula_is_exported_as_text_unless_the_raw_one_is_asked_for(tmp_path:
         (["nosuch", "--format", "csv", "-o", "x"], "cannot open the recording nosuch"),
         ([ALL_CHANNELS, "--format", "pdf", "-o", "x"], "'pdf' is not one of"),
         ([ALL_CHANNELS, "--format", "parquet", "-o", "x", "--raw"], "--raw is for csv; parquet"),
+        ([ALL_CHANNELS, "--format", "csv", "-o", "x.csv.gz"], "only perfetto is compressed"),
+        ([ALL_CHANNELS, *PERFETTO, "--from", "2ms", "--to", "2ms"], "the window is empty: --from"),
+        ([ALL_CHANNELS, *PERFETTO, "--from", "2s", "--to", "1999ms"], "the window is empty"),
+        ([ALL_CHANNELS, *PERFETTO, "--to", "0"], "nothing lies in the window"),
+        ([ALL_CHANNELS, *PERFETTO, "--from", "622ms"], "the recording ends 621 ms after its first"),
+        ([ALL_CHANNELS, *PERFETTO, "--from", "1"], "'1' is not a duration"),
         ([ALL_CHANNELS, "--format", "csv"], "Missing option '-o'"),
         ([ALL_CHANNELS, "--format", "csv", "-o", "no/x"], "cannot write no/x: No such file"),
     ],
@@ -74,6 +124,7 @@ def test_misuse_is_one_line(
     monkeypatch.chdir(tmp_path)
     result = run(*arguments)
     assert result.exit_code == 2
+    assert not list(tmp_path.iterdir())
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
 

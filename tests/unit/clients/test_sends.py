@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tracer.clients import sends
-from tracer.clients.sends import SEND_DTYPE, SendLog
+from tracer.clients.entry import SEND_DTYPE
+from tracer.clients.log_file import BLOCK_ENTRIES
+from tracer.clients.sends import SendLog
 from tracer.clients.spool_reader import SpoolReader
 from tracer.errors import TracerError
 
@@ -108,9 +110,9 @@ def test_a_thread_has_a_log_of_its_own() -> None:
 def test_in_memory_the_last_block_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(sends.SPOOL_VARIABLE, raising=False)
     log = SendLog()
-    for number in range(sends.BLOCK_ENTRIES + 23):
+    for number in range(BLOCK_ENTRIES + 23):
         add(log, number)
-    assert log.entries()["seq"].tolist() == [sends.BLOCK_ENTRIES + n for n in range(23)]
+    assert log.entries()["seq"].tolist() == [BLOCK_ENTRIES + n for n in range(23)]
 
 
 def test_a_forked_child_writes_its_own_file(spool: Path) -> None:
@@ -194,6 +196,6 @@ def test_a_spool_that_goes_away_leaves_the_program_alone(spool: Path) -> None:
     log = SendLog()
     add(log, 0)
     shutil.rmtree(spool)
-    for number in range(1, sends.BLOCK_ENTRIES + 3):
+    for number in range(1, BLOCK_ENTRIES + 3):
         add(log, number)
-    assert log.entries()["seq"].tolist() == [sends.BLOCK_ENTRIES + n for n in range(3)]
+    assert log.entries()["seq"].tolist() == [BLOCK_ENTRIES + n for n in range(3)]

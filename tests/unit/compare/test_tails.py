@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from run_builder import META, STAGES, Times, digested, record, times
+from scipy.stats import hypergeom
 
 import tracer
+from tracer.compare import tails
 from tracer.compare.comparison import (
     FASTER,
     INCONCLUSIVE,
@@ -65,6 +67,18 @@ def test_eight_slow_ones_of_400_are_slower(tmp_path: Path) -> None:
     assert counted(tail(compare([new], [base], ASKED), quantile="p90")) == (
         "0 of 400 slower than 55,100 ns, base 8 of 400"
     )
+
+
+@pytest.mark.parametrize(
+    ("slow", "others", "here", "there"),
+    [(1, 0, 1, 1), (7, 0, 400, 400), (20, 3, 5000, 307), (2, 40, 53, 4001), (13, 0, 13, 1009),
+     (307, 101, 307, 101), (900, 950, 5000, 5003)],
+)  # fmt: skip
+def test_chance_is_the_hypergeometric_distribution(
+    slow: int, others: int, here: int, there: int
+) -> None:
+    expected = hypergeom.sf(slow - 1, here + there, slow + others, here)
+    assert tails._by_chance(slow, slow + others, here, there) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("count", [400, 1000, 5000])

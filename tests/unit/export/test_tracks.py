@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tracer.export.tracks import FIRST_FREE, Track, Tracks, lanes, metadata, names
+from tracer.export.tracks import FIRST_FREE, Track, Tracks, _place, lanes, metadata, names
 
 
 def placed(*spans: tuple[int, int], nest: bool, depth: list[int] | None = None) -> list[int]:
@@ -64,6 +64,23 @@ def test_no_two_slices_of_a_lane_overlap_unless_nested() -> None:
                 assert not cut.any()
                 if not nest:
                     assert not ((start[here] < b) & (b < end[here])).any()
+
+
+@pytest.mark.parametrize("nest", [True, False])
+@pytest.mark.parametrize("longest", [3, 12, 60])
+def test_lanes_are_those_of_a_loop_over_all_slices(nest: bool, longest: int) -> None:
+    """Most slices need no loop: short ones seldom cross, long ones nearly always."""
+    random = np.random.default_rng(longest)
+    for _ in range(100):
+        count = int(random.integers(1, 60))
+        track, depth = random.integers(0, 3, count), random.integers(0, 3, count)
+        start = random.integers(0, 60, count)
+        end = start + random.integers(0, longest, count)
+        order, lane = lanes(track, start, end, depth, nest=nest)
+        open_ends: dict[int, list[list[int]]] = {}
+        for row in order.tolist():
+            here = open_ends.setdefault(int(track[row]), [])
+            assert lane[row] == _place(here, int(start[row]), int(end[row]), nest)
 
 
 def test_a_track_is_handed_out_once() -> None:

@@ -65,8 +65,8 @@ def test_tests_that_use_it_are_marked(project: Project) -> None:
 
 #: Instead of probes and a ring: a trace is a recording that is there already.
 RECORDED = """
-import contextlib, pytest
-import tracer, tracer.recorder.record
+import contextlib, pathlib, pytest
+import tracer.recorder.record
 from tracer.recorder.traced import Traced
 
 @pytest.fixture(scope="session")
@@ -78,9 +78,9 @@ def latency_probes():
 
 @contextlib.contextmanager
 def capture(path, probes=None):
-    handle = Traced(path)
+    handle = Traced(pathlib.Path({path!r}))
     yield handle
-    handle.finished(tracer.load({path!r}))
+    handle.finished()
 
 tracer.recorder.record.capture = capture
 """
@@ -165,3 +165,20 @@ def test_a_fixture_may_check_what_it_traced_around_the_test(
         pass
     """
     traced(project, text, monkeypatch).assert_outcomes(passed=1)
+
+
+def test_a_trace_that_cannot_be_read_any_more_is_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"""
+    import shutil
+
+    def test_it(latency):
+        {TRACES.format(how="")}
+        shutil.rmtree(run.path)
+        latency.check(run, "echo")
+    """
+    result = traced(project, text, monkeypatch)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["cannot open the recording *: there is no such directory; *"])
+    result.stdout.no_fnmatch_line("*Traceback*")

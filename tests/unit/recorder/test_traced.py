@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,21 @@ def test_a_trace_is_no_run_before_it_ended() -> None:
 
 def test_a_trace_is_its_run_afterwards() -> None:
     traced = Traced(ALL_CHANNELS)
-    run = tracer.load(ALL_CHANNELS)
-    traced.finished(run)
-    assert traced.run is run
-    assert traced.exchanges is run.exchanges
+    traced.finished()
+    assert len(traced.exchanges) == len(tracer.load(ALL_CHANNELS).exchanges)
+    assert traced.exchanges is traced.run.exchanges
     with pytest.raises(AttributeError):
         _ = traced.nothing
+
+
+def test_a_recording_is_read_when_its_run_is_first_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later than the end of the block, and wherever the program stands by then."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    traced = Traced(Path("recording"))
+    traced.finished()
+    shutil.copytree(ALL_CHANNELS, "recording")
+    monkeypatch.chdir("elsewhere")
+    assert len(traced.run.events) == 544

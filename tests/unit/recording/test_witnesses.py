@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from recording_copies import bad_lines
 from run_builder import META, record, times
 
 import tracer
-from tracer import plot
+from tracer import plot, run, tables
 from tracer.cli import main
 from tracer.cli.export import FORMATS
 from tracer.compare import digest
@@ -34,6 +35,7 @@ from tracer.frames.ledger import lines
 from tracer.plot import svg
 from tracer.recording import KINDS, open_recording, reader
 from tracer.recording.witnesses import DESCRIPTIVE, LogCount, seal
+from tracer.report import html, summary
 
 Step = str | int
 REFUSED, UNTRUSTED, TRUSTED = "refused", "untrusted", "trusted"
@@ -280,8 +282,16 @@ def stumbles(judged: Judged, whole: Path, meta: dict[str, Any]) -> dict[str, Bas
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What hangs on the exchanges alone is not done again for every change of ``meta.json``.
 
-    Of that, correlation looks at the module only; figures look at nothing.
+    Of that, correlation looks at the module only; figures look at nothing. And the commands that
+    are given one ``meta.json`` share one run with its frames, as they do in a notebook.
     """
+    load = run.load
+
+    @lru_cache(3)  # the whole one, the one before, and this one
+    def load_once(path: Path, _meta: str) -> run.Run:
+        return load(path)
+
+    monkeypatch.setattr(run, "load", lambda path: load_once(path, (path / "meta.json").read_text()))
     known: dict[str, Any] = {}
 
     def once(*frames_and_meta: Any) -> Any:
@@ -301,8 +311,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return remembered
 
     monkeypatch.setattr(frames, "correlate", once)
-    for name in ("quantile_lines", "tails"):
-        monkeypatch.setattr(digest, name, once_a_frame(getattr(digest, name)))
+    of_exchanges = {
+        digest: ("quantile_lines", "tails"),
+        tables: ("stage_table", "size_table", "outcome_table"),
+        summary: ("distribution_table", "time_table", "size_latency_table", "slowest_table"),
+        html: ("slowest_table",),
+    }
+    for module, names in of_exchanges.items():
+        for name in names:
+            monkeypatch.setattr(module, name, once_a_frame(getattr(module, name)))
     for name in ("distribution", "heatmap", "sizes"):
         monkeypatch.setattr(plot, name, lambda run, shown: None)
     # Its name in the package is the function's.
