@@ -8,9 +8,9 @@ import inspect
 import re
 from pathlib import Path
 
+import channels_builder
 import numpy as np
 import pytest
-import channels_builder
 import run_builder
 from documents import ROOT
 

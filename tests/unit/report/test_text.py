@@ -218,7 +218,9 @@ def test_colours_on_a_terminal_only() -> None:
 
 
 def test_losses_are_in_the_header() -> None:
-    assert "send_calls/000001.parquet: lost" in text(run(damage=["send_calls/000001.parquet: lost"]))
+    assert "send_calls/000001.parquet: lost" in text(
+        run(damage=["send_calls/000001.parquet: lost"])
+    )
 
 
 def test_a_notification_that_nobody_read_names_no_program() -> None:

@@ -65,6 +65,7 @@ def port_lines(
     """
     proto = protocols(meta)["netlink"]
     sent = _here(sent_messages(rows), proto, meta)
+    sent = sent[~(sent["ret"] < 0).fillna(False).astype(bool)]  # the others never arrived
     queued = _here(queued_messages(rows), proto, meta)
     ports = sorted({*sent["portid"].tolist(), *queued["portid"].tolist()})
     cut = {port: slack.requests[proto, port] for port in ports}

@@ -222,8 +222,10 @@ def test_a_module_with_protocols_of_its_own() -> None:
     assert numbers(told({}, {7: 2}, calls, **meta)[REQUESTS]) == (2, 2, True)
 
 
-def test_other_namespaces_and_buffers_without_a_message_do_not_count() -> None:
-    calls = pd.concat([sent(7), sent(7, netns=2), sent(7, bits=S_HEADLESS)])
+def test_what_the_module_cannot_have_seen_does_not_count() -> None:
+    """Sent in another namespace, without a message header, or without success."""
+    elsewhere, headless = sent(7, netns=2), sent(7, bits=S_HEADLESS)
+    calls = pd.concat([sent(7), elsewhere, headless, sent(7).assign(ret=-111)])
     assert numbers(told({}, {7: 1}, calls)[REQUESTS]) == (1, 1, True)
 
 
