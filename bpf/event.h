@@ -20,14 +20,17 @@
 
 /*
  * The checksum of a record: h = TRACER_SUM_SEED; for each 64-bit word, h = (h ^ word) *
- * TRACER_SUM_FACTOR. The words are the first TRACER_WORDS_* of the record's kind and the last
- * two, which all kinds have in common. The words between hold anything. Exclusive or and
- * multiplication together make it depend on which value stands in which record, so that
- * values that were exchanged between two records are noticed. (The constants are those of
- * the 64-bit FNV-1a hash, http://www.isthe.com/chongo/tech/comp/fnv/; it takes bytes.)
+ * TRACER_SUM_FACTOR; at last h = (h ^ h >> 33) * TRACER_SUM_MIX, and h ^= h >> 33. The words are
+ * the first TRACER_WORDS_* of the record's kind and the last two, which all kinds have in
+ * common. The words between hold anything. The probes add the checksums up. That each depends
+ * in all its bits on which value stands in which record makes the sum tell also of values
+ * that two records exchanged. (Seed and factor are those of the 64-bit FNV-1a hash,
+ * http://www.isthe.com/chongo/tech/comp/fnv/, which takes bytes; the last step is of
+ * MurmurHash3, which is in the public domain.)
  */
 #define TRACER_SUM_SEED		0xcbf29ce484222325ULL
 #define TRACER_SUM_FACTOR	0x100000001b3ULL
+#define TRACER_SUM_MIX		0xff51afd7ed558ccdULL
 #define TRACER_WORDS_SEND	14
 #define TRACER_WORDS_RECV	8
 #define TRACER_WORDS_OPT	14

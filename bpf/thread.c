@@ -123,6 +123,8 @@ static inline void emit_words(u64 *words, u32 count, u32 point, u32 address)
 		sum ^= i == address ? *(volatile u64 *)&record[i] : words[i];
 		sum *= TRACER_SUM_FACTOR;
 	}
+	sum = (sum ^ sum >> 33) * TRACER_SUM_MIX;
+	sum ^= sum >> 33;
 	events.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	__sync_fetch_and_add(&account->emitted, 1);
 	__sync_fetch_and_add(&account->checksum, sum);

@@ -172,6 +172,7 @@ LAYOUTS = {
 WORDS = {SEND: 14, RECV: 8, OPT: 14, EXTRA: 8, TASK: 4}
 SUM_SEED = 0xCBF29CE484222325
 SUM_FACTOR = 0x100000001B3
+SUM_MIX = 0xFF51_AFD7_ED55_8CCD
 
 Words = npt.NDArray[np.uint64]
 
@@ -215,7 +216,9 @@ def chained(columns: Sequence[npt.NDArray[Any]]) -> Words:
     for column in columns:
         np.bitwise_xor(total, column, out=total)
         np.multiply(total, factor, out=total)
-    return total
+    shift = np.uint64(33)
+    total = (total ^ (total >> shift)) * np.uint64(SUM_MIX)
+    return total ^ (total >> shift)
 
 
 def kinds_of(words: Words) -> npt.NDArray[np.uint8]:

@@ -162,6 +162,7 @@ def test_constants(compiled: Values) -> None:
     assert compiled["TRACER_RECORD_BYTES"] == event.RECORD_BYTES == event.RECORD_DTYPE.itemsize
     assert compiled["TRACER_SUM_SEED"] == event.SUM_SEED
     assert compiled["TRACER_SUM_FACTOR"] == event.SUM_FACTOR
+    assert compiled["TRACER_SUM_MIX"] == event.SUM_MIX
     words = {kind: compiled[f"TRACER_WORDS_{name}"] for kind, (_struct, name) in KINDS.items()}
     assert words == event.WORDS
 
@@ -183,7 +184,8 @@ def naive_sum(record: bytes) -> int:
     total = 0xCBF29CE484222325
     for word in [*words[: event.WORDS[record[122]]], words[14], words[15]]:
         total = (total ^ word) * 0x100000001B3 % 2**64
-    return total
+    total = (total ^ total >> 33) * event.SUM_MIX % 2**64
+    return total ^ total >> 33
 
 
 def random_records(seed: int, count: int) -> np.ndarray:
@@ -222,18 +224,24 @@ def test_the_checksum_in_c_is_the_same(tmp_path: Path) -> None:
             for (int j = 0; j < TRACER_RECORD_WORDS; j++)
                 if (j < count || j >= 14)
                     sum = (sum ^ record[j]) * TRACER_SUM_FACTOR;
+            sum = (sum ^ sum >> 33) * TRACER_SUM_MIX;
+            sum ^= sum >> 33;
             printf("%lu\\t%lu\\n", i, (unsigned long)sum);
         }}""",
     )
     assert [found[str(i)] for i in range(23)] == event.checksums(records).tolist()
 
 
-def test_what_is_exchanged_between_two_records_is_noticed() -> None:
-    records = random_records(1, 2)
-    records["kind"] = event.SEND
-    swapped = records.copy()
-    swapped["ret"] = records["ret"][::-1]
-    assert event.checksums(records).sum() != event.checksums(swapped).sum()
+@pytest.mark.parametrize("field", ["enter_ns", "ret", "reply_skb", "tid", "cpu", "bits"])
+def test_what_is_exchanged_between_two_records_is_noticed(field: str) -> None:
+    """Also a single bit in the last word, which no other word follows."""
+    for seed in range(100):
+        records = random_records(seed, 2)
+        records["kind"] = event.SEND
+        records[field] = [0, 1] if seed % 2 else records[field]
+        swapped = records.copy()
+        swapped[field] = records[field][::-1]
+        assert event.checksums(records).sum() != event.checksums(swapped).sum()
 
 
 def test_what_a_record_leaves_open_does_not_count() -> None:

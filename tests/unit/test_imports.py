@@ -133,7 +133,7 @@ writer.close({"log": log.as_dict()})
 def test_a_recording(tmp_path: Path) -> None:
     """All that a recorder does but for the probes: it decodes, writes segments and merges them."""
     path = tmp_path / "recording"
-    assert imported(RECORDS, str(path)) == {"bcc", "numpy", "pyarrow"}
+    assert imported(RECORDS, str(path)) == {"bcc", "numpy", "pyarrow", "pyarrow.compute"}
     assert [file.name for file in path.glob("*/*.parquet")] == ["000000-000002.parquet"] * 6
 
 

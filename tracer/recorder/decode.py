@@ -97,7 +97,9 @@ class AddressIds:
         # A block has few different addresses, because the kernel soon uses freed memory again.
         encoded = numbers(keys).dictionary_encode()
         codes = np.frombuffer(encoded.indices.buffers()[1], np.int32, keys.size)
-        different = np.frombuffer(encoded.dictionary.buffers()[1], np.uint64, len(encoded.dictionary))
+        different = np.frombuffer(
+            encoded.dictionary.buffers()[1], np.uint64, len(encoded.dictionary)
+        )
         known = self._known
         ids = [known.setdefault(key, len(known) - 1) for key in different.tolist()]
         return np.asarray(np.array(ids, np.int32)[codes])

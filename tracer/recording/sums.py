@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracer.event import SUM_FACTOR, SUM_SEED, Words, chained
+from tracer.event import SUM_FACTOR, SUM_SEED, chained
 from tracer.recording.format import RECORD_KINDS, SCHEMAS
 
 _COLUMNS = {kind: SCHEMAS[kind].names for kind in RECORD_KINDS}
@@ -27,20 +27,8 @@ def row_sum(kind: str, rows: Mapping[str, Any]) -> dict[str, int]:
     matter.
     """
     columns = [_words(np.asarray(rows[name])) for name in _COLUMNS[kind]]
-    hashes = _mixed(chained(columns))
+    hashes = chained(columns)
     return {"count": int(columns[0].size), "checksum": int(hashes.sum(dtype=np.uint64))}
-
-
-def _mixed(hashes: Words) -> Words:
-    """The hashes with all their bits mixed, so that their sum tells rows apart.
-
-    A bit that two rows exchange in one of their last columns changes their hashes by amounts that
-    often cancel out. (The mixing is that of MurmurHash3, which is in the public domain.)
-    """
-    mixed = hashes
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(33))
 
 
 def no_rows() -> dict[str, dict[str, int]]:

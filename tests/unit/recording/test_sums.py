@@ -30,8 +30,7 @@ def naive(kind: str, frame: pd.DataFrame) -> int:
 
 
 def mixed(found: int) -> int:
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        found = (found ^ found >> 33) * factor % 2**64
+    found = (found ^ found >> 33) * 0xFF51AFD7ED558CCD % 2**64
     return found ^ found >> 33
 
 
