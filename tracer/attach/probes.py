@@ -359,7 +359,7 @@ class Probes:
 
 
 def _port_key(netns: int, proto: int, portid: int) -> int:
-    """The same as ``port_key()`` in bpf/filter.c."""
+    """The same as ``port_key()`` in bpf/watch.c."""
     return (netns << 37 | (proto & 31) << 32 | portid) % 2**64
 
 
