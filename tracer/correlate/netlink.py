@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracer.correlate.batch import NLM_F_ACK, NLMSG_ERROR, in_turn
 from tracer.correlate.columns import (
     NONE,
     Events,
@@ -35,8 +36,6 @@ from tracer.event import (
 )
 
 MSG_PEEK = 0x2
-NLM_F_ACK = 0x4
-NLMSG_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -245,8 +244,9 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
 
     An answer that was queued inside the ``netlink_unicast`` of a request's buffer belongs to
     a message of that buffer: the last one with the same socket and sequence number whose
-    handler had begun. A part of a dump that was queued later, inside a receive call,
-    belongs to the last dump request with the same socket and sequence number.
+    handler had begun, or, where several have that number and no handler tells, the one whose
+    turn it was (:mod:`tracer.correlate.batch`). A part of a dump that was queued later, inside
+    a receive call, belongs to the last dump request with the same socket and sequence number.
     """
     direct = ancestor(
         events, answers.queued, events.at("netlink_unicast") & (events.direction == TO_KERNEL)
@@ -265,6 +265,8 @@ def match_answers(events: Events, requests: Requests, answers: Answers) -> Ints:
     inside = (events.sock[message], events.seq[message], requests.unicast)
     here, there = joint_keys(left, inside)
     found = latest(here, events.start_ns[queued], there, begun)
+    by_turn = in_turn(events, message, requests.unicast, requests.handler >= 0, queued, scope)
+    found = np.where(by_turn >= 0, by_turn, found)
     of_dump = np.flatnonzero(is_dump_request(events, requests))
     here, there = joint_keys(
         (events.sock[queued], events.seq[queued]),

@@ -42,6 +42,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Recording",
     "RecordingWriter",
+    "empty_table",
     "no_rows",
     "numbers",
     "open_recording",
