@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tracer.correlate.batch import NLM_F_ACK
 from tracer.correlate.columns import NONE, Events, Ints, Mask, among, ancestor, take
 from tracer.correlate.netlink import (
-    NLM_F_ACK,
     Answers,
     Parts,
     Requests,
