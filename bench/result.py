@@ -45,6 +45,10 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
 
+    def tools(self) -> list[Side]:
+        """The sides in which somebody traced."""
+        return [side for side in self.sides if side.name != UNTRACED]
+
     def untraced(self, call: str) -> int:
         """The median untraced call of this boot in ns."""
         return min(side.p50(call) for side in self.sides if side.name == UNTRACED)
@@ -65,8 +69,12 @@ class Result:
 
     def _around(self, number: int) -> Iterator[Side]:
         """The nearest untraced side before this one, and the nearest one after it."""
-        for part in (reversed(self.sides[:number]), self.sides[number + 1 :]):
-            yield next(side for side in part if side.name == UNTRACED)
+        for part in (self.sides[number::-1], self.sides[number:]):
+            base = next((side for side in part if side.name == UNTRACED), None)
+            if base is None:
+                name = self.sides[number].name
+                raise ValueError(f"{name!r} is not between two untraced sides")
+            yield base
 
 
 def write(path: Path, result: Result) -> None:
