@@ -23,6 +23,7 @@
 
 #define PAYLOAD		100
 #define WARM_UP		101
+#define LENGTH		NLMSG_LENGTH(sizeof(struct msgchan_request) + PAYLOAD)
 #define COUNT_MAX	100003
 #define CHANNELS	4
 
@@ -53,7 +54,7 @@ static long long times[COUNT_MAX];
 /* Not timed. A getsockopt's reply overwrites the request. */
 static void prepare(void)
 {
-	message.head.nlmsg_len = sizeof(message);
+	message.head.nlmsg_len = LENGTH;
 	message.head.nlmsg_type = MSGCHAN_TYPE_REQUEST + MSGCHAN_OP_ECHO;
 	message.head.nlmsg_flags = NLM_F_REQUEST;
 	message.head.nlmsg_seq++;
@@ -74,7 +75,7 @@ static int call_netlink(void)
 {
 	const struct nlmsghdr *head = (const struct nlmsghdr *)answer;
 
-	if (send(fds[0], &message, sizeof(message), 0) != sizeof(message) ||
+	if (send(fds[0], &message, LENGTH, 0) != LENGTH ||
 	    recv(fds[0], answer, sizeof(answer), 0) < 0)
 		return -1;
 	if (head->nlmsg_type == MSGCHAN_TYPE_REPLY + MSGCHAN_OP_ECHO)

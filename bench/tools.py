@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +63,24 @@ def ftrace(told: IO[bytes]) -> Iterator[Sequence[str]]:
     """Events of kprobe and kretprobe in the kernel's own buffer, which nobody reads."""
     kinds = {"p": "entry", "r": "return"}
     probes = [(kind, f"bench/{name}_{kinds[kind]}", name) for name in FUNCTIONS for kind in kinds]
-    events, enable = TRACEFS / "kprobe_events", TRACEFS / "events" / "bench" / "enable"
-    with events.open("a") as definitions:
-        definitions.writelines(f"{kind}:{event} {name}\n" for kind, event, name in probes)
+    enable = TRACEFS / "events" / "bench" / "enable"
+    _define(f"{kind}:{event} {name}\n" for kind, event, name in probes)
     enable.write_text("1")
     try:
         yield ()
         told.write((TRACEFS / "kprobe_profile").read_bytes())
     finally:
         enable.write_text("0")
-        with events.open("a") as definitions:
-            definitions.writelines(f"-:{event}\n" for _, event, _ in probes)
+        _define(f"-:{event}\n" for _, event, _ in probes)
+
+
+def _define(commands: Iterable[str]) -> None:
+    """Append to kprobe_events. Python's own mode for that seeks, which tracefs refuses."""
+    fd = os.open(TRACEFS / "kprobe_events", os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(fd, "".join(commands).encode())
+    finally:
+        os.close(fd)
 
 
 def attached(ready: str, *argv: str) -> Callable[[IO[bytes]], AtWork]:
