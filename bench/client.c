@@ -8,7 +8,9 @@
  * Each call carries 100 bytes. "netlink" is an echo request of msgchan and the
  * receive of its reply, "setsockopt" and "getsockopt" are the same request as
  * a socket option, "unix" is a datagram through a socket pair. Times are ns of
- * CLOCK_MONOTONIC, one reading of the clock included.
+ * CLOCK_MONOTONIC, one reading of the clock included. Between them it pauses
+ * now and then: a tool that reads what it recorded must find time for that on
+ * the one CPU, or it measures what an event costs that is lost.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -18,11 +20,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "msgchan.h"
 
 #define PAYLOAD		100
 #define WARM_UP		101
+#define PAUSE_EVERY	16	/* calls */
+#define PAUSE_US	20000
 #define LENGTH		NLMSG_LENGTH(sizeof(struct msgchan_request) + PAYLOAD)
 #define COUNT_MAX	100003
 #define CHANNELS	4
@@ -149,6 +154,8 @@ static int measure(const struct channel *channel, int count)
 	for (i = -WARM_UP; i < count; i++) {
 		long long begin, end;
 
+		if (i % PAUSE_EVERY == 0)
+			usleep(PAUSE_US);
 		prepare();
 		begin = now();
 		if (channel->call())
