@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.guard import Guard, read_guard
 from bench.picture import picture
 from bench.result import CALLS, Result, read, write
-from bench.table import table
+from bench.table import figures, table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -48,6 +48,7 @@ def page(results: Sequence[Result], guard: Guard) -> str:
         results=results,
         guard=guard,
         table=table,
+        figures=figures,
         count=rounds[0][CALLS[0]]["count"],
         rounds=len(rounds),
     )

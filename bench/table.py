@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bench.guard import Guard
 from bench.result import CALLS, Result, Side
 
 #: What the ratios are to.
@@ -21,7 +22,17 @@ NOTHING = 300
 
 def table(result: Result) -> str:
     """A row for each tool: what it added to each call, and what it told of what happened."""
-    return "\n".join(_line(cells) for cells in _rows(result)) + "\n"
+    return "\n".join(_line(cells) for cells in _rows(result))
+
+
+def figures(guard: Guard) -> str:
+    """A row for each side that is guarded: what it adds to each call, and the spread of that."""
+    rows = [["", *(HEADS[call] for call in CALLS)], ["---", *("---:" for _ in CALLS)]]
+    for name in dict.fromkeys(figure.side for figure in guard.figures):
+        found = {figure.call: figure for figure in guard.figures if figure.side == name}
+        cells = [f"{found[call].added:+,} ({found[call].spread:,})" for call in CALLS]
+        rows.append([name, *cells])
+    return "\n".join(_line(cells) for cells in rows)
 
 
 def ratio(added: int, reference: int) -> str:

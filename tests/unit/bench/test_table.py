@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 from bench_builder import result, side
 
-from bench.table import NOTHING, ratio, table, told
+from bench.guard import learn
+from bench.table import NOTHING, figures, ratio, table, told
 
 
 def test_a_row_for_each_tool_with_its_ratio_to_the_reference() -> None:
@@ -16,6 +17,13 @@ def test_a_row_for_each_tool_with_its_ratio_to_the_reference() -> None:
     assert attached.startswith("| tracer, attached | +4,000 (2.00) | ")
     assert traced == "| tracer, traced" + " | +8,000 (4.00)" * 4 + " | 100% |"
     assert reference == "| ftrace kprobe events" + " | +2,000 (1.00)" * 4 + " | 75% |"
+
+
+def test_a_row_for_each_guarded_side() -> None:
+    boots = [result(attached=400, traced=traced) for traced in (800, 812, 803)]
+    _, _, traced, attached = figures(learn(boots)).splitlines()
+    assert traced == "| tracer, traced" + " | +803 (12)" * 4 + " |"
+    assert attached == "| tracer, attached" + " | +400 (0)" * 4 + " |"
 
 
 @pytest.mark.parametrize(
