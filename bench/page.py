@@ -63,7 +63,7 @@ def main() -> None:
         # The guest's clock counts instructions and knows no date.
         result = replace(read(options.result), date=date.today().isoformat())
         write(HERE / f"{series(result.kernel)}.json", result)
-        print(f"{result.kernel}, instructions (times the reference):\n\n{table(result)}")
+        print(f"{result.kernel}, instructions (times ftrace's):\n\n{table(result)}")
     results = kept()
     PAGE.write_text(page(results, read_guard()))
     PICTURE.write_text(picture(results[-1]).svg())

@@ -10,7 +10,7 @@ from bench.result import Result
 from tracer.plot.style import CHANNEL_COLOURS, MUTED, SMALL_PX, Drawing, area, sheet, styled, write
 
 CALL = "netlink"
-_WIDTH, _LABELS, _RIGHT, _ROW, _HEAD, _FOOT = 760, 190, 80, 26, 44, 44
+_WIDTH, _LABELS, _RIGHT, _ROW, _HEAD, _FOOT = 760, 190, 80, 26, 44, 28
 #: Where what is less is drawn: a logarithmic axis has no place for nothing.
 _LEAST = 100
 _STEPS = [step * 10**decade for decade in range(2, 7) for step in (1, 2, 5)]

@@ -43,4 +43,6 @@ def test_every_side_and_call_is_guarded() -> None:
 
 def test_tracing_costs_no_more_than_it_did(measured: Result) -> None:
     """``scripts/rates guard`` remakes the figures, when a rise is what a change is worth."""
-    assert list(rises(measured, read_guard())) == []
+    guard = read_guard()
+    kernels = f"measured on {measured.kernel}, the figures are of {guard.kernel}"
+    assert list(rises(measured, guard)) == [], kernels
