@@ -3,9 +3,10 @@
 
 VENV := .venv/bin
 RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
+BENCH = runs/bench/$(notdir $(RUN)).json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-host test-guest lint lab kmod docs clean
+.PHONY: help setup run test test-host test-guest bench lint lab kmod docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +27,11 @@ test-host: setup ## unit, lab, browser, notebook and docs tests
 
 test-guest: setup ## the kernel tests, in the lab
 	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider tests/kernel
+
+bench: setup ## what tracing costs, beside other tools: a table, and docs/benchmarks.md
+	@scripts/setup bench
+	@$(VENV)/tracer lab --deterministic --timeout 3600 -- python -m bench.measure $(BENCH)
+	@$(VENV)/python -m bench.page $(BENCH)
 
 lint: setup ## ruff, mypy, import-linter and checkpatch, as CI runs them
 	$(VENV)/ruff check .

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 400, 50
 #: A function may be longer when a line of its docstring begins so, and goes on to say why.
 REASON = "Long because "
-FOLDERS = ("tracer", "bpf", "kmod", "scripts")
+FOLDERS = ("tracer", "bpf", "kmod", "scripts", "bench")
 WRITTEN = {".c", ".css", ".h", ".j2", ".py", ".sh", ""}
 #: Sources that no file of tests/unit mirrors, and the test that covers each: what needs a kernel
 #: or a virtual machine, and what is only seen through a neighbour.
@@ -133,6 +133,13 @@ def test_a_reason_is_a_line_of_the_docstring(docstring: str, found: list[str]) -
 def test_every_source_has_its_test() -> None:
     without = [s for s in sources() if s not in COVERED and not is_there(mirror(s))]
     assert without == []
+
+
+def test_every_file_of_the_bench_has_its_test() -> None:
+    """But for measure.py, which tests/lab/test_bench.py runs in a guest."""
+    files = {path.stem for path in (ROOT / "bench").glob("*.py")} - {"__init__", "measure"}
+    assert {name for name in files if not is_there(f"unit/bench/test_{name}.py")} == set()
+    assert is_there("lab/test_bench.py")
 
 
 def test_only_what_has_no_mirror_is_listed() -> None:

@@ -17,6 +17,7 @@ PROGRAMS = {
     "dpkg": "echo amd64",
     "find": "exit 0",  # no kernel that could lack its headers
 }
+BENCH = {"bpftrace", "bpfcc-tools", "linux-perf", "strace"}
 VENV = """\
 import os, sys
 os.makedirs(f"{sys.argv[-1]}/bin")
@@ -48,14 +49,14 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def run(tree: Path, pip_ends_with: int) -> subprocess.CompletedProcess[str]:
+def run(tree: Path, pip_ends_with: int, *group: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "PATH": f"{tree.parent}/bin:{os.environ['PATH']}",
         "PYTHONPATH": f"{tree.parent}/modules",
         "PIP_ENDS_WITH": str(pip_ends_with),
     }
     return subprocess.run(
-        ["sh", tree / "scripts" / "setup"], env=environment, capture_output=True, text=True,
+        ["sh", tree / "scripts" / "setup", *group], env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
 
@@ -78,3 +79,22 @@ def test_what_pip_said_is_shown_when_it_fails(tree: Path) -> None:
     ]
     assert why == "error: pip could not install the dependencies; read its message above"
     assert run(tree, 1).returncode == 2
+
+
+@pytest.mark.parametrize(("group", "wanted"), [((), False), (("bench",), True)])
+def test_the_tools_of_the_bench_are_installed_for_it_only(
+    tree: Path, group: tuple[str, ...], wanted: bool
+) -> None:
+    asked = tree.parent / "asked"
+    query = f'#!/bin/sh\necho "$4" >>{asked}\necho installed\n'
+    (tree.parent / "bin" / "dpkg-query").write_text(query)
+    assert run(tree, 0, *group).returncode == 0
+    named = set(asked.read_text().split())
+    assert "python3-bpfcc" in named
+    assert named & BENCH == (BENCH if wanted else set())
+
+
+def test_an_unknown_group_is_refused(tree: Path) -> None:
+    done = run(tree, 0, "bensh")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: cannot set up 'bensh': say bench, or nothing\n"
