@@ -23,8 +23,8 @@ PAYLOAD_MAX, DELAY_MAX_NS, PORTS_MAX = 65536, 10_000_000, 4096
 NLMSGHDR = struct.Struct("=IHHII")
 REQUEST = struct.Struct("=QIIIIQQQ")
 REPLY = struct.Struct("=QIIQQQ")
-COUNTERS = struct.Struct("=7Q")
-PORT = struct.Struct("=IIQ7Q")
+COUNTERS = struct.Struct("=8Q")
+PORT = struct.Struct("=IIQ8Q")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,6 +38,7 @@ class Counters:
     reply_bytes: int = 0
     errors: int = 0
     waited_ns: int = 0
+    told: int = 0
 
     def __sub__(self, other: Counters) -> Counters:
         return Counters(*(a - b for a, b in zip(self.all(), other.all(), strict=True)))

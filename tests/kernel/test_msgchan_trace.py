@@ -146,8 +146,8 @@ def test_failed_requests_are_received_and_done_too() -> None:
 
 
 def test_a_whole_request_is_told_at_once() -> None:
-    """With the times at which the others fire; nobody is marked, so ``handled`` keeps silent."""
-    names = (*STAGES, "handled", "handled_any")
+    """With the times at which the others fire."""
+    names = (*STAGES, "handled_any")
     with (
         raw.opened() as sock,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
@@ -158,7 +158,6 @@ def test_a_whole_request_is_told_at_once() -> None:
         with pytest.raises(OSError, match="Invalid argument"):
             udp.setsockopt(0, raw.SOCKOPT + 1, b"short")
     mine = heard.of(os.getpid())
-    assert "handled" not in {name for name, _ in mine}
     echo, get, failed = (fields for name, fields in mine if name == "handled_any")
     assert (echo["token"], echo["channel"], echo["error"]) == (6, raw.NETLINK, 0)
     assert echo["portid"] == sock_id(heard)
@@ -169,6 +168,24 @@ def test_a_whole_request_is_told_at_once() -> None:
     assert get["copied_ns"] - get["copy_ns"] >= 2_000_000
     assert get["size"] == raw.REPLY.size + 9
     assert (failed["channel"], failed["error"]) == (raw.SETSOCKOPT, -errno.EINVAL)
+
+
+ASK = "import os, msgchan_raw as r; print(os.getpid()); r.ask(r.opened(), r.ECHO, b'x')"
+
+
+def test_a_thread_that_nobody_marked_is_told_by_one_of_the_two() -> None:
+    """A new process has not been traced, whatever this one was."""
+    before = raw.stats()
+    with listening("handled", "handled_any") as heard:
+        told = subprocess.run(
+            [sys.executable, "-c", ASK],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent,
+        ).stdout
+    assert [name for name, _ in heard.of(int(told))] == ["handled_any"]
+    assert (raw.stats()[raw.NETLINK] - before[raw.NETLINK]).told == 0
 
 
 def test_stats_and_ports_tell_nothing() -> None:

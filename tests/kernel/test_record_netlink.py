@@ -28,6 +28,8 @@ from tracer.recorder.record import record_command
 
 COUNT = 23
 MSG_PEEK, MSG_TRUNC = 0x2, 0x20
+#: include/uapi/asm-generic/socket.h; Python has no name for it.
+SO_RCVBUFFORCE = 33
 #: rtnetlink's request for one interface, and the flags NLM_F_REQUEST | NLM_F_ACK.
 RTM_GETLINK, REQUEST_ACK = 18, 0x5
 
@@ -257,7 +259,7 @@ def test_every_message_of_a_buffer_is_a_row(recorder: Recorder, count: int) -> N
     """Each with its own error, although all have the same sequence number."""
     with recorder(full=False) as handle:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 22)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
         sock.bind((0, 0))
         data = batch(count)
         assert sock.send(data) == len(data)

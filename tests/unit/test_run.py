@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from properties import check
-from recording_copies import ALL_CHANNELS, Copy, moved
+from recording_copies import ALL_CHANNELS, Copy
 
 import tracer
 from tracer.correlate.rows import CHANNELS, MATCHES, STATUSES
@@ -88,7 +88,7 @@ def test_loading_needs_neither_bcc_nor_root() -> None:
         text=True,
         check=True,
     )
-    assert said.stdout == "544 117 True False\n"
+    assert said.stdout == f"{len(tracer.load(ALL_CHANNELS).events)} 117 True False\n"
 
 
 def test_columns_and_types(run: Run) -> None:
@@ -189,13 +189,12 @@ def test_meta_path_and_repr(run: Run) -> None:
     assert run.path == ALL_CHANNELS
     assert run.meta["command"][-4:] == ["--channel", "all", "--count", "23"]
     assert run.damage == []
-    assert repr(run) == f"<Run {ALL_CHANNELS}: 544 events>"
+    assert repr(run) == f"<Run {ALL_CHANNELS}: {len(run.events)} events>"
 
 
 def test_a_task_that_is_not_known_yet_has_no_name(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
-    for row in range(5):
-        copy.rows("tasks", moved(row, 10**12, "start_ns"))
+    copy.rows("tasks", lambda tasks: tasks.assign(start_ns=tasks["start_ns"] + 10**12))
     later = copy.load()
     assert set(later.events["comm"]) == {""}
     assert set(later.exchanges["comm"]) == {""}

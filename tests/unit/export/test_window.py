@@ -111,5 +111,5 @@ def test_without_an_exchange_time_counts_from_the_first_observation(echoes: Run)
 
 @pytest.mark.parametrize("window", [(10**12, None), (10**12, 10**13), (10**40, None)])
 def test_a_window_of_nothing_says_so(window: tuple[int, int | None]) -> None:
-    with pytest.raises(TracerError, match="nothing lies in the window: the recording ends 621 ms"):
+    with pytest.raises(TracerError, match=r"nothing lies in the window: the recording ends \d"):
         cut(tracer.load(ALL_CHANNELS), *window)
