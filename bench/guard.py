@@ -4,7 +4,8 @@
     python -m bench.guard runs/rates/20260101-120000-guard
 
 writes these figures anew, from the results of many boots (``scripts/rates guard``): the median of
-what a side adds to a call, and its spread, the distance between the cheapest and the dearest boot.
+what a side adds to a call, and its spread, the distance between the cheapest and the dearest round
+of all boots.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SIDES = (TRACED, ATTACHED)
 
 @dataclass(frozen=True)
 class Figure:
-    """What a side adds to a call, in instructions, and the spread of that over boots."""
+    """What a side adds to a call, in instructions, and the spread of that over rounds and boots."""
 
     side: str
     call: str
@@ -48,11 +49,11 @@ def learn(boots: Sequence[Result]) -> Guard:
         raise SystemExit(f"the boots are of {len(kernels)} kernels: {', '.join(kernels)}")
     figures = []
     for call in CALLS:
-        added = [boot.added(call) for boot in boots]
+        boots_added = [boot.rounds_added(call) for boot in boots]
         for side in SIDES:
-            of_side = [boot[side] for boot in added]
-            spread = max(of_side) - min(of_side)
-            figures.append(Figure(side, call, median_low(of_side), spread))
+            added = median_low(min(boot[side]) for boot in boots_added)
+            rounds = [number for boot in boots_added for number in boot[side]]
+            figures.append(Figure(side, call, added, max(rounds) - min(rounds)))
     return Guard(kernels[0], len(boots), figures)
 
 

@@ -54,13 +54,20 @@ class Result:
         return min(side.p50(call) for side in self.sides if side.name == UNTRACED)
 
     def added(self, call: str) -> dict[str, int]:
-        """By tool, what it added to the median call.
+        """By tool, what it added to the median call in its lowest round."""
+        return {name: min(rounds) for name, rounds in self.rounds_added(call).items()}
+
+    def rounds_added(self, call: str) -> dict[str, list[int]]:
+        """By tool, what it added to the median call, round by round.
 
         The base is the lower one of the untraced sides before and after the tool: an untraced
         call has two levels, some 280 instructions apart, and changes from one to the other when
         a tool is loaded.
         """
-        return {side.name: side.p50(call) - base.p50(call) for side, base in self._pairs(call)}
+        return {
+            side.name: [found[call]["p50"] - base.p50(call) for found in side.rounds]
+            for side, base in self._pairs(call)
+        }
 
     def _pairs(self, call: str) -> Iterator[tuple[Side, Side]]:
         for number, side in enumerate(self.sides):

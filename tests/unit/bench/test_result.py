@@ -20,6 +20,7 @@ def test_a_side_counts_with_its_lowest_round() -> None:
 def test_the_base_is_the_lower_one_of_the_sides_around(call: str) -> None:
     found = result(attached=400, traced=800)
     assert found.added(call) == {ATTACHED: 400, TRACED: 800, REFERENCE: 2_000}
+    assert found.rounds_added(call)[TRACED] == [802, 800]
     assert found.untraced(call) == 1_000
 
 
