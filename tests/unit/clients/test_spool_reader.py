@@ -19,6 +19,7 @@ import pytest
 
 from tracer.clients import sends
 from tracer.clients import spool_reader as spools
+from tracer.clients.entry import SEND_DTYPE
 from tracer.clients.log_file import BLOCK_BYTES, BLOCK_ENTRIES
 from tracer.clients.sends import SendLog
 from tracer.clients.spool_reader import SpoolReader
@@ -642,5 +643,5 @@ def test_a_program_that_is_killed_anywhere_leaves_all_entries_before(spool: Path
         assert entries["token"].tolist() == list(range(got, got + len(entries)))
         got += len(entries)
     (last,) = log_files(spool)
-    assert got % BLOCK_ENTRIES == np.count_nonzero(np.fromfile(last, sends.SEND_DTYPE)["sealed"])
+    assert got % BLOCK_ENTRIES == np.count_nonzero(np.fromfile(last, SEND_DTYPE)["sealed"])
     assert reader.odd == {}

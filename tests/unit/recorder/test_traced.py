@@ -41,4 +41,4 @@ def test_a_recording_is_read_when_its_run_is_first_used(
     traced.finished()
     shutil.copytree(ALL_CHANNELS, "recording")
     monkeypatch.chdir("elsewhere")
-    assert len(traced.run.events) == 544
+    assert len(traced.run.exchanges) == 117
