@@ -15,6 +15,7 @@ from recording_copies import ALL_CHANNELS, Copy
 from run_builder import record, times
 from trace_event_format import check
 
+import tracer
 from tracer.cli import export, main
 
 PERFETTO = ("--format", "perfetto", "-o", "x")
@@ -113,7 +114,10 @@ def test_a_formula_is_exported_as_text_unless_the_raw_one_is_asked_for(tmp_path:
         ([ALL_CHANNELS, *PERFETTO, "--from", "2ms", "--to", "2ms"], "the window is empty: --from"),
         ([ALL_CHANNELS, *PERFETTO, "--from", "2s", "--to", "1999ms"], "the window is empty"),
         ([ALL_CHANNELS, *PERFETTO, "--to", "0"], "nothing lies in the window"),
-        ([ALL_CHANNELS, *PERFETTO, "--from", "1h"], "nothing lies in the window: the recording ends"),
+        (
+            [ALL_CHANNELS, *PERFETTO, "--from", "1h"],
+            "nothing lies in the window: the recording ends",
+        ),
         ([ALL_CHANNELS, *PERFETTO, "--from", "1"], "'1' is not a duration"),
         ([ALL_CHANNELS, "--format", "csv"], "Missing option '-o'"),
         ([ALL_CHANNELS, "--format", "csv", "-o", "no/x"], "cannot write no/x: No such file"),

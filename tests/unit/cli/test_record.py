@@ -15,6 +15,7 @@ import pytest
 from recording_copies import ALL_CHANNELS
 from run_builder import record, times
 
+import tracer
 from tracer.attach import doctor
 from tracer.cli import main
 from tracer.errors import TracerError
