@@ -22,8 +22,8 @@ def test_a_row_for_each_tool_with_its_ratio_to_the_reference() -> None:
 def test_a_row_for_each_guarded_side() -> None:
     boots = [result(attached=400, traced=traced) for traced in (800, 812, 803)]
     _, _, traced, attached = figures(learn(boots)).splitlines()
-    assert traced == "| tracer, traced" + " | +803 (14)" * 4 + " |"
-    assert attached == "| tracer, attached" + " | +400 (1)" * 4 + " |"
+    assert traced == "| tracer, traced | +803 (282)" + " | +803 (14)" * 3 + " |"
+    assert attached == "| tracer, attached | +400 (282)" + " | +400 (1)" * 3 + " |"
 
 
 @pytest.mark.parametrize(
