@@ -80,7 +80,7 @@ class Frames:
         comm
             The thread's name.
         """
-        return self._recording.tasks
+        return self._recording.tasks.drop(columns="order")
 
     @cached_property
     def events(self) -> pd.DataFrame:
