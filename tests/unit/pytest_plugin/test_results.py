@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from latency_project import Project
 
+import tracer
 from tracer.pytest_plugin.results import Results
 
 
@@ -22,7 +23,7 @@ def two_tests(project: Project) -> None:
 
 def report(project: Project) -> list[dict[str, Any]]:
     value = json.loads((project.path / "deep" / "out.json").read_text())
-    assert (value["schema"], value["tracer"]) == (1, "0.1.0")
+    assert (value["schema"], value["tracer"]) == (1, tracer.__version__)
     checks: list[dict[str, Any]] = value["checks"]
     return checks
 
