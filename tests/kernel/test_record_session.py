@@ -235,7 +235,7 @@ def test_ctrl_c_and_two_recorders_at_once(msgchan: Path, tmp_path: Path) -> None
     refused = _tracer("record", "-o", str(one), "--", "true")
     output = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0, output
-    _wait(lambda: any((one / "events").glob("*.parquet")))
+    _wait(lambda: any((one / "send_calls").glob("*.parquet")))
     first.send_signal(signal.SIGINT)
     said = first.communicate(timeout=DEADLINE)
     assert first.returncode == 130 or first.returncode == 128 + signal.SIGINT, said
