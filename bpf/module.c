@@ -78,11 +78,15 @@ static inline void handled_message(struct thread *thread, u64 *args)
 	emit(record.words, TRACER_WORDS_EXTRA, TRACER_POINT_HANDLED);
 }
 
+/*
+ * A thread that an earlier recording marked may be inside of a request when it is added to this
+ * one. Its call was not seen to begin, so there is no record for it: then it counts as foreign.
+ */
 static inline int handled_request(u64 *args)
 {
 	struct thread *thread = traced_thread();
 
-	if (!thread)
+	if (!thread || (thread->fresh && thread->open == CALL_NONE))
 		handled_foreign(args);
 	else if (thread->open == CALL_SEND && thread->reached)
 		handled_message(thread, args);
