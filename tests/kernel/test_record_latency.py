@@ -32,7 +32,7 @@ def workload():
 def test_echo(latency):
     runs = latency.repeat(workload, 5)
     assert all(len(run.exchanges) == 101 and run.trusted for run in runs)
-    latency.check(runs, baseline="echo", type="msgchan echo", stage="handler", max_shift="20us",
+    latency.check(runs, baseline="echo", type="msgchan echo", stage="handler", max_shift="200us",
                   allow="order")
 """
 
@@ -97,7 +97,7 @@ def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: 
     again = run(0)
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines(["test_echo *netlink, msgchan echo *handler p50 * same"])
-    slower = run(50_000)
+    slower = run(500_000)
     slower.assert_outcomes(failed=1)
     slower.stdout.fnmatch_lines(
         [
