@@ -1,275 +1,260 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Joins events and sends into ``run.exchanges`` and ``run.stages``, for all channels together."""
+"""Makes ``run.exchanges`` and ``run.stages`` of the records and the user's log."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tracer.correlate.columns import NONE, Events, events_of, latest, names, take
+from tracer.correlate.columns import NONE, Ints, rank
 from tracer.correlate.names import netlink_names, sockopt_names
-from tracer.correlate.netlink import Answers, Reads, answers_of, reads_of, receive_entries
-from tracer.correlate.notify import notify_exchanges
-from tracer.correlate.pieces import Pieces
-from tracer.correlate.request import peer_exchanges, request_exchanges
-from tracer.correlate.rows import CHANNELS, INTEGERS, MATCHES, STATUSES, Block
-from tracer.correlate.sockopt import sockopt_exchanges
+from tracer.correlate.onepass import fields
+from tracer.correlate.onepass.log import OPTIONS
+from tracer.correlate.onepass.run import Result, run, task_order
 from tracer.correlate.stages import STAGES
-from tracer.correlate.user import CALL, RECEIVE, SEND, Sends, sends_of
+from tracer.correlate.user import CALL, RECEIVE, SEND
+
+CHANNELS = ("netlink", "setsockopt", "getsockopt", "notify", "peer")
+STATUSES = ("ok", "error", "partial", "unanswered", "unmatched_user", "unmatched_kernel", "lost")
+MATCHES = ("nested", "header", "id", "order")
 
 #: The channel of an exchange by the ``channel`` of an entry in the user's log.
-_LOG_CHANNELS = {0: "netlink", 1: "setsockopt", 2: "getsockopt", 3: "notify"}
+_LOG_CHANNELS = (fields.NETLINK, fields.SET, fields.GET, fields.NOTIFY)
+#: The columns that may be NA, each with its number in the pass.
+_NULLABLE = {
+    "tgid": fields.C_TGID, "tid": fields.C_TID, "netns": fields.C_NETNS, "proto": fields.C_PROTO,
+    "portid": fields.C_PORT, "seq": fields.C_SEQ, "msg_type": fields.C_TYPE,
+    "optname": fields.C_OPTNAME, "level": fields.C_LEVEL, "buffer": fields.C_BUFFER,
+    "request_bytes": fields.C_REQUEST, "reply_bytes": fields.C_REPLIED,
+    "copied_bytes": fields.C_COPIED, "replies": fields.C_REPLIES, "errno": fields.C_ERRNO,
+    **{f"{stage}_ns": fields.C_ENCODE + number for number, stage in enumerate(STAGES)},
+    "send_return_ns": fields.C_SEND_RETURN, "first_reply_ns": fields.C_FIRST_REPLY,
+}  # fmt: skip
+_PLAIN = {"start_ns": fields.C_START, "total_ns": fields.C_TOTAL,
+          "unexplained_ns": fields.C_UNEXPLAINED}  # fmt: skip
+_COLUMNS = (
+    "channel", "name", "tgid", "tid", "comm", "netns", "proto", "portid", "seq", "msg_type",
+    "optname", "level", "token", "request_bytes", "reply_bytes", "copied_bytes", "replies", "errno",
+    "status", "match", "logged", "buffer", "start_ns", "total_ns",
+    *(f"{stage}_ns" for stage in STAGES), "unexplained_ns", "send_return_ns", "first_reply_ns",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
+class Reads:
+    """How many messages were read, as counted by several witnesses.
+
+    ``calls`` counts the receive calls that returned data, ``filled`` those of them in which a
+    copy was seen. ``consumed`` counts the copies that took a message from a queue. Of their
+    messages, ``known`` were seen being queued, and ``early`` may have been queued before the
+    socket was traced. ``queued`` counts all messages seen being queued.
+    """
+
+    calls: int
+    filled: int
+    consumed: int
+    known: int
+    early: int
+    queued: int
+
+
+@dataclass
 class Correlation:
     """The frames ``exchanges`` and ``stages``, and what the ledger needs besides them.
 
     disordered
         The number of exchanges that had a stage ending before it began; their stages are NA.
+    disagreeing
+        The number of exchanges whose token is another one in the log than in the kernel.
     unseen
         The receives in the user's log within which no receive call was observed. Columns
         ``tid``, ``begin_ns``, ``end_ns``.
     unlogged
-        The messages read by a process that keeps a log, but not logged. Columns ``tid``, and
-        ``start_ns`` of the receive call.
+        The messages read from a socket that the reader keeps a log of, but not logged. Columns
+        ``tid``, and ``start_ns`` of the receive call.
+    logging
+        By channel, how many calls were seen of sockets and options that the log tells of.
     reads
         How many messages each witness saw being read from netlink sockets.
     """
 
     exchanges: pd.DataFrame
-    stages: pd.DataFrame
     disordered: int
+    disagreeing: int
     unseen: pd.DataFrame
     unlogged: pd.DataFrame
+    logging: dict[str, int]
     reads: Reads
+    _records: Mapping[str, pd.DataFrame] = field(repr=False)
+    _log: pd.DataFrame = field(repr=False)
+    _tasks: pd.DataFrame = field(repr=False)
+    _options: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        """The pieces of the exchanges, with the columns of ``run.stages``: a second pass."""
+        result = run(self._records, self._log, self._tasks, stages=True, **self._options)
+        start = _with(result.columns[fields.C_START], _left(self._log, result)["begin_ns"])
+        place = np.empty(start.size, np.int64)
+        place[np.argsort(start, kind="stable")] = np.arange(start.size)
+        exchange, stage = place[result.pieces[:, 0]], result.pieces[:, 1].astype(np.int8)
+        order = np.lexsort((stage, result.pieces[:, 2], exchange))
+        exchange, stage = exchange[order], stage[order]
+        begin, end = result.pieces[order, 2], result.pieces[order, 3]
+        return pd.DataFrame(
+            {
+                "exchange": exchange,
+                "stage": pd.Categorical.from_codes(stage, categories=pd.Index(STAGES)),
+                "occurrence": rank(exchange, stage.astype(np.int64)),
+                "start_ns": begin,
+                "dur_ns": end - begin,
+            },
+            copy=False,
+        )
 
 
 def correlate(
-    events: pd.DataFrame, sends: pd.DataFrame, tasks: pd.DataFrame, meta: dict[str, Any]
+    records: Mapping[str, pd.DataFrame],
+    sends: pd.DataFrame,
+    tasks: pd.DataFrame,
+    meta: dict[str, Any],
+    **options: Any,
 ) -> Correlation:
-    """Join the events and sends of a recording (columns as in ``tracer.recording``).
+    """Join the records of a recording by kind, and its log (columns as in ``tracer.recording``).
 
-    ``exchanges`` has one row per exchange, sorted by ``start_ns``; ``stages`` one row
-    per piece of one. ``total_ns`` is the sum of an exchange's stages plus
-    ``unexplained_ns``; stages that were not observed are NA.
+    ``exchanges`` has one row per exchange, sorted by ``start_ns``. ``total_ns`` is the sum of an
+    exchange's stages plus ``unexplained_ns``; stages that were not observed are NA. The options
+    are those of :func:`tracer.correlate.onepass.run.run`.
     """
-    kernel, user = events_of(events), sends_of(sends)
-    answers = answers_of(kernel)
-    requests, match = request_exchanges(kernel, user, answers)
-    peers, to_peer = peer_exchanges(kernel, user, answers)
-    notices = notify_exchanges(kernel, user, answers, (match < 0) & (to_peer < 0))
-    blocks = [
-        requests,
-        peers,
-        notices,
-        sockopt_exchanges(kernel, user, "setsockopt"),
-        sockopt_exchanges(kernel, user, "getsockopt"),
-    ]
-    blocks.append(_unmatched_sends(user, blocks))
-    _mark_unlogged(blocks, user)
-    exchanges = _frame(blocks, _names(blocks, meta))
-    exchanges["comm"] = _comm(exchanges, tasks)
-    stages = _joined(blocks).table()
-    exchanges, stages, disordered = _assemble(exchanges, stages)
-    unseen, unlogged = _receives(kernel, user, answers)
-    reads = reads_of(kernel, answers)
-    return Correlation(exchanges, stages, disordered, unseen, unlogged, reads)
+    result = run(records, sends, tasks, **options)
+    n, kind = result.n, sends["kind"].to_numpy()
+    unread = (kind == RECEIVE) & (sends["size"].to_numpy() > 0) & (result.used == 0)
+    reads = Reads(*(n[at] for at in (
+        fields.N_CALLS, fields.N_FILLED, fields.N_CONSUMED, fields.N_KNOWN, fields.N_EARLY,
+        fields.N_QUEUED,
+    )))  # fmt: skip
+    logging = _logging(result.columns[fields.C_PACK])
+    unlogged = pd.DataFrame(result.unlogged.copy(), columns=["tid", "start_ns"])
+    unseen = sends.loc[unread, ["tid", "begin_ns", "end_ns"]].astype(np.int64)
+    exchanges = _frame(result, _left(sends, result), tasks, meta)
+    return Correlation(
+        exchanges, n[fields.N_DISORDERED], n[fields.N_DISAGREE], unseen.reset_index(drop=True),
+        unlogged, logging, reads, records, sends, tasks, options,
+    )  # fmt: skip
 
 
-def _unmatched_sends(user: Sends, blocks: list[Block]) -> Block:
-    """The sends and calls of the user's log that belong to no kernel event.
+def _left(log: pd.DataFrame, result: Result) -> pd.DataFrame:
+    """The sends and calls of the user's log that belong to no record."""
+    kind = log["kind"].to_numpy()
+    return log[(result.used == 0) & ((kind == SEND) | (kind == CALL))]
 
-    Each becomes an exchange without stages, with the status ``unmatched_user``.
-    """
-    used = np.zeros(user.begin_ns.size, np.bool_)
-    for block in blocks:
-        used[block.send[block.send >= 0]] = True
-    left = np.flatnonzero(~used & ((user.kind == SEND) | (user.kind == CALL)))
-    block = Block("", left.size, Pieces())
-    netlink = user.kind[left] == SEND
-    zero = np.zeros(left.size, np.int64)
-    block.columns = {
-        "tid": user.tid[left],
-        "tgid": user.tgid[left],
-        "proto": np.where(netlink, user.proto[left], NONE),
-        "portid": np.where(netlink, user.portid[left], NONE),
-        "seq": np.where(netlink, user.seq[left], NONE),
-        "msg_type": np.where(netlink, user.type[left], NONE),
-        "optname": np.where(netlink, NONE, user.type[left]),
-        "request_bytes": user.size[left],
-        "reply_bytes": zero,
-        "copied_bytes": zero,
-        "replies": zero,
-        "errno": user.errno[left],
-        "start_ns": user.begin_ns[left],
-        "end_ns": user.end_ns[left],
+
+def _logging(pack: Ints) -> dict[str, int]:
+    """How many rows of each channel are in the log, or should be."""
+    status = pack >> fields.PACK_STATUS & 0xF
+    mine = (pack >> fields.PACK_SENT & 1 != 0) | (status == fields.UNMATCHED_KERNEL)
+    count = np.bincount(pack[mine] & 0xF, minlength=len(CHANNELS))
+    return {channel: int(count[number]) for number, channel in enumerate(CHANNELS)}
+
+
+def _frame(
+    result: Result, left: pd.DataFrame, tasks: pd.DataFrame, meta: dict[str, Any]
+) -> pd.DataFrame:
+    """The frame of exchanges; it lies in the memory of the result."""
+    unseen, kinds = _unseen(left, result.kinds)
+    rows = {
+        number: _with(column, unseen.get(number, np.full(len(left), NONE)))
+        for number, column in result.columns.items()
     }
-    block.token = user.token[left]
-    block.status = np.full(left.size, "unmatched_user", object)
-    block.match = np.full(left.size, "none", object)
-    block.send = left
-    block.receive = np.full(left.size, NONE, np.int64)
-    block.channel = "user"
-    block.columns["log_channel"] = user.channel[left]
-    return block
+    start = rows[fields.C_START]
+    if (start[1:] < start[:-1]).any():
+        order = np.argsort(start, kind="stable")
+        for column in rows.values():
+            column[:] = column[order]
+    pack = rows[fields.C_PACK]
+    columns: dict[str, Any] = {name: rows[number] for name, number in _PLAIN.items()}
+    columns |= {name: _nullable(rows[number]) for name, number in _NULLABLE.items()}
+    columns |= {
+        "channel": _category(pack & 0xF, CHANNELS),
+        "status": _category(pack >> fields.PACK_STATUS & 0xF, STATUSES),
+        "match": _category((pack >> fields.PACK_MATCH & 0xF) - 1, MATCHES),
+        "logged": pack >> fields.PACK_LOGGED & 1 != 0,
+        "token": rows[fields.C_TOKEN].view(np.uint64),
+        "name": _told(pack >> fields.PACK_KIND & 0xFF_FFFF, _names(kinds, meta)),
+        "comm": _told(
+            (pack >> fields.PACK_COMM) - 1,
+            np.append(tasks["comm"].to_numpy(object)[task_order(tasks)], ""),
+        ),
+    }
+    return pd.DataFrame({name: columns[name] for name in _COLUMNS}, copy=False)
 
 
-def _mark_unlogged(blocks: list[Block], user: Sends) -> None:
-    """Set the status ``unmatched_kernel`` where a process keeps a log, but not of this request."""
-    logging = np.unique(user.tgid)
-    for block in blocks:
-        if block.channel in ("notify", "user"):
-            continue
-        unlogged = (block.send < 0) & np.isin(block.columns["tgid"], logging)
-        block.status[unlogged] = "unmatched_kernel"
+def _with(column: Ints, more: Any) -> Ints:
+    """The column and more values behind it."""
+    return np.concatenate([column, np.asarray(more, np.int64)]) if len(more) else column
 
 
-def _receives(kernel: Events, user: Sends, answers: Answers) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``unseen`` and ``unlogged`` of :class:`Correlation`."""
-    entry = receive_entries(user, kernel, answers, np.arange(answers.queued.size))
-    logged = np.flatnonzero((user.kind == RECEIVE) & (user.size > 0))
-    reader = kernel.take("tgid", answers.receive)
-    unlogged = (answers.receive >= 0) & (entry < 0) & np.isin(reader, np.unique(user.tgid))
-    left, call = logged[~np.isin(logged, entry)], answers.receive[unlogged]
-    return (
-        pd.DataFrame({name: user.columns[name][left] for name in ("tid", "begin_ns", "end_ns")}),
-        pd.DataFrame({name: kernel.columns[name][call] for name in ("tid", "start_ns")}),
-    )
+def _nullable(values: Ints) -> Any:
+    """The column with NA for NONE."""
+    return pd.arrays.IntegerArray(values, values == NONE)
 
 
-def _names(blocks: list[Block], meta: dict[str, Any]) -> list[npt.NDArray[np.object_]]:
+def _category(codes: Ints, categories: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(codes.astype(np.int8), categories=pd.Index(categories))
+
+
+def _told(number: Ints, names: npt.NDArray[np.object_]) -> pd.Categorical:
+    """The name of each row, by its number among the names (NONE: the last one)."""
+    there = np.bincount(number + 1, minlength=names.size + 1)[1:] > 0
+    there[-1] |= bool((number == NONE).any())
+    used = pd.Index(sorted({str(name) for name in names[there]}), dtype="str")
+    codes = used.get_indexer([str(name) for name in names]).astype(np.int32)
+    return pd.Categorical.from_codes(codes[number], categories=used)
+
+
+def _names(kinds: list[tuple[int, int]], meta: dict[str, Any]) -> npt.NDArray[np.object_]:
+    """The name of each type of exchange."""
     parameters = (meta.get("module") or {}).get("parameters") or {}
     base = int(parameters.get("sockopt_base") or 10128)
     protocols = int(parameters.get("netlink_proto") or 30), int(parameters.get("icmp_proto") or 31)
-    told = []
-    for block in blocks:
-        optname = block.column("optname")
-        by_type = netlink_names(block.column("proto"), block.column("msg_type"), *protocols)
-        told.append(np.where(optname != NONE, sockopt_names(optname, base), by_type))
-    return told
+    space, number = np.array([*kinds, (0, 0)], np.int64).T
+    option = space == OPTIONS
+    return np.where(option, sockopt_names(number, base), netlink_names(space, number, *protocols))
 
 
-def _frame(blocks: list[Block], told: list[npt.NDArray[np.object_]]) -> pd.DataFrame:
-    columns: dict[str, Any] = {"channel": np.concatenate([_channels(b) for b in blocks])}
-    for name in INTEGERS:
-        columns[name] = np.concatenate([block.column(name) for block in blocks])
-    frame = pd.DataFrame(columns)
-    for name in ("channel", *INTEGERS):
-        if name not in ("channel", "start_ns", "end_ns"):
-            frame[name] = frame[name].astype("Int64").mask(frame[name] == NONE)
-    frame["channel"] = pd.Categorical(frame["channel"], categories=CHANNELS)
-    frame["token"] = np.concatenate([block.token for block in blocks]).view(np.uint64)
-    frame["status"] = pd.Categorical(
-        np.concatenate([block.status for block in blocks]), categories=STATUSES
-    )
-    frame["match"] = pd.Categorical(
-        np.concatenate([block.match for block in blocks]), categories=MATCHES
-    )
-    frame["name"] = names(np.concatenate(told))
-    frame["logged"] = np.concatenate([(b.send >= 0) | (b.receive >= 0) for b in blocks])
-    frame["total_ns"] = frame["end_ns"] - frame["start_ns"]
-    return frame.drop(columns="end_ns")
+def _unseen(
+    left: pd.DataFrame, kinds: list[tuple[int, int]]
+) -> tuple[dict[int, Ints], list[tuple[int, int]]]:
+    """The rows of the sends and calls that nobody saw, and the types with theirs behind them.
 
-
-def _channels(block: Block) -> npt.NDArray[np.object_]:
-    if block.channel != "user":
-        return np.full(block.size, block.channel, object)
-    return np.array([_LOG_CHANNELS[c] for c in block.columns["log_channel"].tolist()], object)
-
-
-def _joined(blocks: list[Block]) -> Pieces:
-    pieces, offset = Pieces(), 0
-    for block in blocks:
-        pieces = pieces.joined(block.pieces.shifted(offset))
-        offset += block.size
-    return pieces
-
-
-def _assemble(
-    exchanges: pd.DataFrame, stages: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Sum the pieces of each exchange into its stage columns, and sort both frames by start.
-
-    An exchange with a negative piece keeps no stages. Also returns how many those are.
+    Each is an exchange without stages, with the status ``unmatched_user``.
     """
-    # Where records were lost, a piece may end after the end that its channel determined.
-    last = exchanges["start_ns"].to_numpy() + exchanges["total_ns"].to_numpy()
-    np.maximum.at(
-        last, stages["exchange"].to_numpy(), (stages["start_ns"] + stages["dur_ns"]).to_numpy()
-    )
-    exchanges["total_ns"] = last - exchanges["start_ns"]
-    bad = np.unique(stages["exchange"].to_numpy()[stages["dur_ns"].to_numpy() < 0])
-    stages = stages[~stages["exchange"].isin(bad)]
-    owner = stages["exchange"].to_numpy()
-    code = stages["stage"].cat.codes.to_numpy()
-    explained = np.zeros(len(exchanges), np.int64)
-    for number, stage in enumerate(STAGES):
-        here = code == number
-        total = np.zeros(len(exchanges), np.int64)
-        np.add.at(total, owner[here], stages["dur_ns"].to_numpy()[here])
-        seen = np.zeros(len(exchanges), np.bool_)
-        seen[owner[here]] = True
-        exchanges[f"{stage}_ns"] = pd.array(total, dtype="Int64")
-        exchanges.loc[~seen, f"{stage}_ns"] = pd.NA
-        explained += total
-    exchanges["unexplained_ns"] = exchanges["total_ns"] - explained
-    order = np.argsort(exchanges["start_ns"].to_numpy(), kind="stable")
-    place = np.empty(order.size, np.int64)
-    place[order] = np.arange(order.size)
-    stages = stages.assign(exchange=place[owner])
-    stages = stages.sort_values(["exchange", "start_ns"], kind="stable").reset_index(drop=True)
-    columns = [name for name in _COLUMNS if name in exchanges]
-    return exchanges.iloc[order][columns].reset_index(drop=True), stages, int(bad.size)
-
-
-_COLUMNS = (
-    "channel",
-    "name",
-    "tgid",
-    "tid",
-    "comm",
-    "netns",
-    "proto",
-    "portid",
-    "seq",
-    "msg_type",
-    "optname",
-    "token",
-    "request_bytes",
-    "reply_bytes",
-    "copied_bytes",
-    "replies",
-    "errno",
-    "status",
-    "match",
-    "logged",
-    "start_ns",
-    "total_ns",
-    *(f"{stage}_ns" for stage in STAGES),
-    "unexplained_ns",
-    "send_return_ns",
-    "first_reply_ns",
-)
-
-
-def _comm(exchanges: pd.DataFrame, tasks: pd.DataFrame) -> pd.Categorical:
-    """The thread's name when the exchange began, from the last task record before it.
-
-    If there is none of the thread, the name of its process's first thread is taken.
-    """
-    tid = exchanges["tid"].fillna(NONE).to_numpy(np.int64)
-    tgid = exchanges["tgid"].fillna(NONE).to_numpy(np.int64)
-    known = tasks["tid"].to_numpy().astype(np.int64)
-    at = tasks["start_ns"].to_numpy().astype(np.int64)
-    rows = np.arange(known.size)
-    start = exchanges["start_ns"].to_numpy()
-    found = take(rows, latest(tid, start, known, at))
-    leader = take(rows, latest(tgid, start, known, at))
-    row = np.where(found >= 0, found, leader)
-    comms = np.append(tasks["comm"].to_numpy(object), "")
-    return names(comms[row])
+    log = {name: left[name].to_numpy().astype(np.int64) for name in left if name != "token"}
+    netlink = log["kind"] == SEND
+    zero = np.zeros(len(left), np.int64)
+    space = np.where(netlink, log["proto"], OPTIONS)
+    pairs = list(zip(space.tolist(), log["type"].tolist(), strict=True))
+    kinds = [*kinds, *sorted(set(pairs) - set(kinds))]
+    kind = np.array([kinds.index(pair) for pair in pairs], np.int64)
+    channel = np.array(_LOG_CHANNELS)[log["channel"]]
+    pack = channel | fields.UNMATCHED_USER << fields.PACK_STATUS | 1 << fields.PACK_LOGGED
+    total = log["end_ns"] - log["begin_ns"]
+    found = {
+        fields.C_TID: log["tid"], fields.C_TGID: log["tgid"], fields.C_REQUEST: log["size"],
+        fields.C_REPLIED: zero, fields.C_COPIED: zero, fields.C_REPLIES: zero,
+        fields.C_ERRNO: log["errno"], fields.C_START: log["begin_ns"], fields.C_TOTAL: total,
+        fields.C_UNEXPLAINED: total,
+        fields.C_TOKEN: left["token"].to_numpy().astype(np.uint64).view(np.int64),
+        fields.C_PACK: pack | kind << fields.PACK_KIND,
+        fields.C_OPTNAME: np.where(netlink, NONE, log["type"]),
+    }  # fmt: skip
+    for number, name in ((fields.C_PROTO, "proto"), (fields.C_PORT, "portid"),
+                         (fields.C_SEQ, "seq"), (fields.C_TYPE, "type")):  # fmt: skip
+        found[number] = np.where(netlink, log[name], NONE)
+    return found, kinds

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tracer.correlate.columns import Ints
+from tracer.correlate.columns import NONE, Ints
 
 #: The netlink protocols (``NETLINK_*``) of include/uapi/linux/netlink.h.
 PROTOCOLS = {
@@ -42,13 +42,18 @@ _SOCKOPT = {0: "text", 1: "request"}
 def netlink_names(
     proto: Ints, msg_type: Ints, netlink_proto: int, icmp_proto: int
 ) -> npt.NDArray[np.object_]:
-    """The name of each message, made of protocol and type: ``msgchan echo``, ``route 18``, …."""
+    """The name of each message, made of protocol and type: ``msgchan echo``, ``route 18``, ….
+
+    The type NONE is left out.
+    """
     names = {}
     for p, t in set(zip(proto.tolist(), msg_type.tolist(), strict=True)):
         if p == netlink_proto and t in _MSGCHAN:
             names[p, t] = f"msgchan {_MSGCHAN[t]}"
         elif p == icmp_proto and t in _ICMP:
             names[p, t] = f"msgchan {_ICMP[t]}"
+        elif t == NONE:
+            names[p, t] = PROTOCOLS.get(p, f"netlink {p}")
         else:
             names[p, t] = f"{PROTOCOLS.get(p, f'netlink {p}')} {_CONTROL.get(t, t)}"
     return _object([names[pair] for pair in zip(proto.tolist(), msg_type.tolist(), strict=True)])

@@ -13,6 +13,7 @@ import pandas as pd
 from tracer.correlate.columns import NONE, latest, names, take
 from tracer.correlate.exchanges import Correlation, correlate
 from tracer.correlate.observations import observations
+from tracer.correlate.onepass.run import CALLS
 from tracer.frames.ledger import balance
 from tracer.recording import Recording
 
@@ -124,17 +125,15 @@ class Frames:
         direction
             Of ``netlink_unicast``: 1 to the kernel, 2 to user space, 3 to another process.
         """
-        return self._observations.assign(comm=self._comm(self._observations))
-
-    @cached_property
-    def _observations(self) -> pd.DataFrame:
         kept = self._recording
-        return observations(kept.send_calls, kept.recv_calls, kept.opt_calls, kept.extras)
+        seen = observations(kept.send_calls, kept.recv_calls, kept.opt_calls, kept.extras)
+        return seen.assign(comm=self._comm(seen))
 
     @cached_property
     def _correlation(self) -> Correlation:
         kept = self._recording
-        return correlate(self._observations, kept.sends, kept.tasks, kept.meta)
+        records = {kind: getattr(kept, kind) for kind in CALLS}
+        return correlate(records, kept.sends, kept.tasks, kept.meta)
 
     @property
     def exchanges(self) -> pd.DataFrame:
@@ -238,7 +237,7 @@ copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
             The reason for a difference, or other facts, such as traffic of processes that are
             not traced.
         """
-        return balance(self._recording, self._observations, self._correlation)
+        return balance(self._recording, self._correlation)
 
     @property
     def trusted(self) -> bool:

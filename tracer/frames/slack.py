@@ -16,6 +16,7 @@ The ledger allows for exactly these, so that every other difference makes it unt
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,9 +28,18 @@ from tracer.event import RECEIVES, SENDS
 
 #: ``enum msgchan_channel``, by value.
 MODULE_CHANNELS = ("setsockopt", "getsockopt", "netlink", "icmp")
-_LOGGED = (*SENDS, *RECEIVES, "setsockopt", "getsockopt")
+#: The kinds of rows that are calls.
+_RECORDS = ("send_calls", "recv_calls", "opt_calls")
 #: The points of open calls of the same kinds: how far they had come.
-_LOGGED_OPEN = (*_LOGGED, "netlink_unicast", "nf_setsockopt", "nf_getsockopt")
+_LOGGED_OPEN = (
+    *SENDS,
+    *RECEIVES,
+    "setsockopt",
+    "getsockopt",
+    "netlink_unicast",
+    "nf_setsockopt",
+    "nf_getsockopt",
+)
 
 
 @dataclass(frozen=True)
@@ -61,23 +71,24 @@ class Slack:
 
 
 def slack_of(
-    meta: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame, correlation: Correlation
+    meta: dict[str, Any], rows: Mapping[str, pd.DataFrame], correlation: Correlation
 ) -> Slack:
-    """The slack of one recording; none if its ``meta.json`` lacks ``end``."""
+    """The slack of one recording of these rows; none if its ``meta.json`` lacks ``end``."""
     end = meta.get("end")
     if not end:
         return Slack()
     slack = Slack(*_open(end["open"], protocols(meta)))
     if not end["cut"]:
         return slack
-    calls = _last_calls(end, events, sends)
+    returned = _calls(end, rows)
+    calls = _last_calls(end, returned, rows["sends"])
     exchanges = correlation.exchanges
     seen = exchanges.loc[exchanges["status"] == "unmatched_kernel", ["tid", "start_ns", "channel"]]
     logged = exchanges.loc[
         (exchanges["status"] == "unmatched_user") & exchanges["tid"].isin(end["cut"])
     ]
     over = logged["start_ns"] + logged["total_ns"]
-    latest = _latest_call(events)
+    latest = returned.groupby("tid")["start_ns"].max()
     under_way = _under_way(end, latest, logged["tid"], logged["start_ns"], over)
     receives = correlation.unseen[correlation.unseen["tid"].isin(end["cut"])]
     receiving = _under_way(end, latest, receives["tid"], receives["begin_ns"], receives["end_ns"])
@@ -118,22 +129,28 @@ def _open(
     return handlers, requests
 
 
-def _last_calls(end: dict[str, Any], events: pd.DataFrame, sends: pd.DataFrame) -> pd.DataFrame:
+def _calls(end: dict[str, Any], rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The recorded calls of threads that were cut off: ``tid``, ``start_ns``, ``end_ns``."""
+    columns = ["tid", "enter_ns", "exit_ns"]
+    seen = [rows[kind].loc[rows[kind]["tid"].isin(end["cut"]), columns] for kind in _RECORDS]
+    names = {"enter_ns": "start_ns", "exit_ns": "end_ns"}
+    return pd.concat(seen).rename(columns=names).astype(np.int64)
+
+
+def _last_calls(end: dict[str, Any], seen: pd.DataFrame, sends: pd.DataFrame) -> pd.DataFrame:
     """The last call of each thread that was cut off, if its log entry may be missing.
 
     That call was recorded, or it was open when tracing stopped. Threads whose log has an entry
     that began later are left out, because then the last call's entry cannot be missing.
     Columns ``tid``, ``call_ns``, ``return_ns``.
     """
-    points = events["point"].isin(_LOGGED)
-    seen = events.loc[points & events["tid"].isin(end["cut"]), ["tid", "start_ns", "end_ns"]]
     inside = [
         (call["tid"], call["start_ns"], end["stopped_ns"])
         for call in end["open"]
         if call["point"] in _LOGGED_OPEN
     ]
     opened = pd.DataFrame(inside, columns=seen.columns, dtype=np.int64)
-    calls = pd.concat([seen.astype(np.int64), opened])
+    calls = pd.concat([seen, opened])
     last = calls.sort_values("start_ns").drop_duplicates("tid", keep="last")
     last = last.rename(columns={"start_ns": "call_ns", "end_ns": "return_ns"})
     begun = sends.groupby("tid")["begin_ns"].max()
@@ -144,12 +161,6 @@ def _inside(rows: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
     """Those of ``rows`` (``tid``, ``start_ns``) that began within one of ``calls``."""
     joined = rows.astype({"tid": np.int64}).merge(calls.astype({"tid": np.int64}), on="tid")
     return joined[joined["start_ns"].between(joined["call_ns"], joined["return_ns"])]
-
-
-def _latest_call(events: pd.DataFrame) -> pd.Series:
-    """When each thread began the last call of its that was recorded (ns); the index is ``tid``."""
-    calls = events[events["point"].isin(_LOGGED)]
-    return calls["start_ns"].groupby(calls["tid"].astype(np.int64)).max()
 
 
 def _under_way(

@@ -29,13 +29,10 @@ from tracer.recording.witnesses import lacking, whole
 COLUMNS = ("line", "witness", "count", "against", "other", "difference", "ok", "note")
 
 
-def balance(recording: Recording, events: pd.DataFrame, correlation: Correlation) -> pd.DataFrame:
-    """The ledger, one row per comparison; for the columns see ``Frames.ledger``.
-
-    ``events`` are the observations that were made of the recording's rows.
-    """
+def balance(recording: Recording, correlation: Correlation) -> pd.DataFrame:
+    """The ledger, one row per comparison; for the columns see ``Frames.ledger``."""
     rows = {kind: getattr(recording, kind) for kind in KINDS}
-    found = lines(recording.meta, rows, events, correlation, recording.damage)
+    found = lines(recording.meta, rows, correlation, recording.damage)
     table = pd.DataFrame([astuple(line) for line in found], columns=list(COLUMNS))
     return table.astype(dict.fromkeys(("count", "other", "difference"), "Int64"))
 
@@ -43,7 +40,6 @@ def balance(recording: Recording, events: pd.DataFrame, correlation: Correlation
 def lines(
     meta: dict[str, Any],
     rows: Mapping[str, pd.DataFrame],
-    events: pd.DataFrame,
     correlation: Correlation,
     damage: list[str],
 ) -> Iterator[Line]:
@@ -52,18 +48,18 @@ def lines(
     gaps = lacking(meta)
     written = meta
     meta = whole(meta, gaps)
-    slack = slack_of(meta, events, sends, correlation)
+    slack = slack_of(meta, rows, correlation)
     yield from records(meta, rows)
     yield from rows_of(meta, rows)
     yield from losses(meta, gaps)
     yield from entries(meta, sends)
-    yield from logged(sends, exchanges, correlation, slack)
+    yield from logged(sends, correlation, slack)
     yield from bytes_logged(sends, exchanges)
     yield from bytes_sent(rows)
     yield from answer_line(meta, rows, correlation)
     yield from refused(meta)
-    yield from module_lines(meta, rows, events, slack)
-    yield from reader_lines(events, correlation.reads)
+    yield from module_lines(meta, rows, slack)
+    yield from reader_lines(rows, correlation.reads)
     yield from joins(exchanges, correlation, slack)
     yield from open_calls(meta)
     yield from presence(written, gaps)

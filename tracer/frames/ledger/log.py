@@ -40,23 +40,18 @@ def entries(meta: dict[str, Any], sends: pd.DataFrame) -> Iterator[Line]:
         yield replace(line, ok=line.ok and not wrong)
 
 
-def logged(
-    sends: pd.DataFrame, exchanges: pd.DataFrame, correlation: Correlation, slack: Slack
-) -> Iterator[Line]:
-    """The entries of the log against the calls of the same processes that the probes saw."""
+def logged(sends: pd.DataFrame, correlation: Correlation, slack: Slack) -> Iterator[Line]:
+    """The entries of the log against the calls by the same sockets and options that were seen."""
     if sends.empty:
         return
-    logging = exchanges["tgid"].isin(sends["tgid"].unique()) & (
-        exchanges["status"] != "unmatched_user"
-    )
-    seen = exchanges.loc[logging, "channel"].value_counts()
-    netlink = int(seen.get("netlink", 0) + seen.get("peer", 0))
+    seen = correlation.logging
+    netlink = seen["netlink"] + seen["peer"]
     logged = int((sends["kind"] == SEND).sum())
     cut = slack.log("netlink", "peer")
     yield compared("netlink sends", "user's log", logged, "netlink_unicast", netlink, slack=cut)
     for code, channel in ((1, "setsockopt"), (2, "getsockopt")):
         calls = int(((sends["kind"] == CALL) & (sends["channel"] == code)).sum())
-        there = int(seen.get(channel, 0))
+        there = seen[channel]
         if calls or there:
             cut = slack.log(channel)
             yield compared(
@@ -104,8 +99,7 @@ def joins(exchanges: pd.DataFrame, correlation: Correlation, slack: Slack) -> It
     ):
         count = int(status.get(key, 0))
         yield compared(name, witness, count, "none expected", 0, slack=cut.total())
-    disagree = int((exchanges["match"] == "order").sum())
-    yield none_expected("tokens that disagree", "correlation", disagree)
+    yield none_expected("tokens that disagree", "correlation", correlation.disagreeing)
     yield none_expected("boundaries out of order", "correlation", correlation.disordered)
     yield none_expected(
         "negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum())

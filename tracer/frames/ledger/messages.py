@@ -11,7 +11,16 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from tracer.event import BY_DUMP, RECORD_POINTS, S_DUMP, S_HEADLESS, S_QUEUED, X_SENDING
+from tracer.event import (
+    BY_DUMP,
+    O_MODULE,
+    RECORD_POINTS,
+    S_DUMP,
+    S_HEADLESS,
+    S_MODULE,
+    S_QUEUED,
+    X_SENDING,
+)
 
 #: What tells a socket, and its messages, apart.
 SOCKET = ["netns", "proto", "portid"]
@@ -22,6 +31,21 @@ def extras_of(rows: Mapping[str, pd.DataFrame], point: str) -> pd.DataFrame:
     """The rows of ``extras`` that have this point (a name of ``RECORD_POINTS``)."""
     extras = rows["extras"]
     return extras[extras["point"] == RECORD_POINTS.index(point)]
+
+
+def handled_messages(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every request of which msgchan's handler told.
+
+    Columns ``netns`` and ``channel``, which is a position in ``MODULE_CHANNELS``.
+    """
+    columns = ["netns", "channel"]
+    calls, options = rows["send_calls"], rows["opt_calls"]
+    told = [
+        calls.loc[(calls["bits"] & S_MODULE) != 0, columns],
+        options.loc[(options["bits"] & O_MODULE) != 0, columns],
+        extras_of(rows, "handled")[columns],
+    ]
+    return pd.concat(told).reset_index(drop=True)
 
 
 def sent_messages(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from tracer.event import S_QUEUED
 from tracer.frames.ledger.line import Line, compared, unknown
+from tracer.frames.ledger.messages import extras_of, handled_messages
 from tracer.frames.ledger.ports import port_lines
 from tracer.frames.slack import MODULE_CHANNELS, Slack, protocols
 from tracer.recording.witnesses import watched
@@ -28,7 +30,6 @@ _UNGATED = "msgchan:handled_any"
 def module_lines(
     meta: dict[str, Any],
     rows: Mapping[str, pd.DataFrame],
-    events: pd.DataFrame,
     slack: Slack,
 ) -> Iterator[Line]:
     """The module's counters during the recording, against the records of its handlers and replies.
@@ -36,7 +37,7 @@ def module_lines(
     The module counts separately in each network namespace, and the counters are those of the
     recorder's namespace: handlers in other namespaces are not compared.
     """
-    handlers = events[events["point"] == "msgchan_handler"]
+    handlers = handled_messages(rows)
     stats = meta.get("stats") or {}
     before, after = stats.get("before"), stats.get("after")
     if not before or not after:
@@ -46,7 +47,7 @@ def module_lines(
     yield from _handlers(meta, before, after, handlers, slack)
     unseen = _not_traced(meta, before, after)
     yield from port_lines(meta, before, after, rows, slack, unseen)
-    yield from _notified(meta, before, after, events, slack)
+    yield from _notified(meta, before, after, rows, slack)
 
 
 def _handlers(
@@ -69,7 +70,7 @@ def _handlers(
     lost = {points: _lost(meta, *points) for points in _TOLD_IN.values()}
     for code, channel in enumerate(MODULE_CHANNELS):
         counted = after["counters"][channel][field] - before["counters"][channel][field]
-        on_channel = handlers["proto"] == code
+        on_channel = handlers["channel"] == code
         recorded = int((on_channel & here).sum())
         elsewhere = int((on_channel & ~here).sum())
         low = after["early"][channel]["foreign"] - before["late"][channel]["foreign"]
@@ -120,7 +121,7 @@ def _notified(
     meta: dict[str, Any],
     before: dict[str, Any],
     after: dict[str, Any],
-    events: pd.DataFrame,
+    rows: Mapping[str, pd.DataFrame],
     slack: Slack,
 ) -> Iterator[Line]:
     """Messages that the module sent to traced sockets on icmp_proto, against those queued there.
@@ -134,8 +135,9 @@ def _notified(
     proto = protocols(meta)["icmp"]
     stopping = after.get("stopping") or after["late"]
     sent = after["late"]["icmp"]["replies"] - before["early"]["icmp"]["replies"]
-    queued = events[events["point"] == "__netlink_sendskb"]
+    calls, queued = rows["send_calls"], extras_of(rows, "queued")
     there = int((queued["proto"] == proto).sum())
+    there += int(((calls["proto"] == proto) & ((calls["bits"] & S_QUEUED) != 0)).sum())
     there += min(_lost(meta, "send", "queued"), max(sent - there, 0))
     moving = after["late"]["icmp"]["foreign_replies"] - stopping["icmp"]["foreign_replies"]
     under_way = sum(n for (number, _portid), n in slack.requests.items() if number == proto)

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from tracer.correlate.netlink import Reads
+from tracer.correlate.exchanges import Reads
 from tracer.frames.ledger.line import Line, compared
+from tracer.frames.ledger.messages import extras_of
 
 
-def reader_lines(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
+def reader_lines(rows: Mapping[str, pd.DataFrame], reads: Reads) -> Iterator[Line]:
     """Receive calls against copies, copies against queued messages, and dropped messages."""
     copies = "skb_copy_datagram_iter"
     yield compared("netlink reads", "receive calls", reads.calls, copies, reads.filled)
@@ -28,7 +29,7 @@ def reader_lines(events: pd.DataFrame, reads: Reads) -> Iterator[Line]:
         reads.known + reads.early,
         "; ".join(filter(None, notes)),
     )
-    overrun = int((events["point"] == "netlink_overrun").sum())
+    overrun = len(extras_of(rows, "overrun"))
     if overrun:
         yield Line(
             "receive queue full",
