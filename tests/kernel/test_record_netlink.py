@@ -41,7 +41,8 @@ def test_echo_is_split_into_every_stage(recorder: Recorder) -> None:
     rows = handle.run.exchanges
     assert len(rows) == COUNT
     assert rows["status"].eq("ok").all()
-    assert rows["match"].eq("exact").all()
+    assert rows["match"].eq("nested").all()
+    assert rows["logged"].all()
     assert rows["token"].tolist() == [1000 + i for i in range(COUNT)]
     assert rows["request_bytes"].eq(16 + 48 + 64).all()
     assert rows["reply_bytes"].eq(16 + 40 + 64).all()
@@ -137,7 +138,8 @@ def test_equal_sequence_numbers_on_two_sockets(recorder: Recorder) -> None:
             one.receive(first.token)
     rows = handle.run.exchanges
     assert len(rows) == 2 * COUNT
-    assert rows["match"].eq("exact").all()
+    assert rows["match"].eq("nested").all()
+    assert rows["logged"].all()
     assert rows["token"].tolist() == list(range(1, 2 * COUNT + 1))
 
 

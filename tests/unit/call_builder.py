@@ -94,9 +94,13 @@ class Calls(Scene):
         """The rows of the recording by kind."""
         return {kind: typed(kind, rows) for kind, rows in self._rows.items()}
 
-    def frames(self) -> dict[str, pd.DataFrame]:
-        """What correlation gets: the observations of these records, and the log."""
-        return super().frames() | {"events": observations(**self.rows())}
+    def frames(self, seed: int | None = None) -> dict[str, pd.DataFrame]:
+        """The rows of the recording by kind, with the log."""
+        return super().frames(seed) | self.rows()
+
+    def observations(self) -> pd.DataFrame:
+        """What ``run.events`` is made of."""
+        return observations(**self.rows())
 
 
 def round_trip(calls: Calls, at: int = 0, seq: int = 1, skb: int = 1, **fields: Any) -> None:
@@ -274,7 +278,7 @@ class Traffic:
                     copy=t[4] - t[3], recv_exit=t[5] - t[4])  # fmt: skip
 
     def polled(self, tid: int) -> None:
-        """A request whose answer is queued while the thread polls already for it."""
+        """A request that a kernel thread answers while the thread polls already for it."""
         (seq, skb), who = self.fresh(tid), self.who(tid)
         t = self.times(tid, 10)
         self.calls.send(t[0], t[1], t[3], seq, begin=t[2], bits=0, proto=0, type=DUMP, **who)
@@ -282,6 +286,6 @@ class Traffic:
                          tid=0, tgid=0, cpu=tid, portid=tid)  # fmt: skip
         self.calls.extra("poll", t[4], t[6], ret=1, proto=0, **who)
         self.calls.recv(t[6], (t[7], t[8]), t[9], skb, proto=0, **who)
-        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1])
-        self.expect("notify", tid, t[5], reply=0, queue=0, wake=t[7] - t[5], copy=t[8] - t[7],
+        self.expect("netlink", tid, t[0], send_entry=t[1] - t[0], deliver=t[2] - t[1],
+                    handler=t[5] - t[2], wake=t[7] - t[5], copy=t[8] - t[7],
                     recv_exit=t[9] - t[8])  # fmt: skip

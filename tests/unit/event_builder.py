@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from properties import check_partition, check_sums
+from record_folder import Record, fold, shuffled
 
-from tracer.correlate.exchanges import correlate
+from tracer.correlate.exchanges import Correlation, Reads, correlate
 from tracer.correlate.observations import COLUMNS
+from tracer.correlate.onepass.run import CALLS
 from tracer.correlate.stages import STAGES
 from tracer.event import KIND_MESSAGE, KIND_SPAN, POINTS, TO_KERNEL, TO_USER
 from tracer.recording import SCHEMAS
@@ -37,6 +39,8 @@ class Played:
     stages: pd.DataFrame
     disordered: int
     unread: int
+    reads: Reads
+    disagreeing: int
 
     @property
     def only(self) -> pd.Series:
@@ -124,26 +128,44 @@ class Scene:
         row = {"start_ns": start, "tid": tid, "tgid": PID, "ppid": 1, "netns": NETNS, "comm": comm}
         self._tasks.append(row)
 
-    def frames(self) -> dict[str, pd.DataFrame]:
-        """``events``, ``sends`` and ``tasks`` with the types of a recording."""
-        rows = {"events": self._events, "sends": self._sends, "tasks": self._tasks}
+    def records(self) -> list[Record]:
+        """The records of the scene's calls, in the order in which they leave the ring."""
+        return fold(self._events)
+
+    def frames(self, seed: int | None = None) -> dict[str, pd.DataFrame]:
+        """The rows of a recording by kind; a ``seed`` mixes the threads' records anew."""
+        records = self.records()
+        records = records if seed is None else shuffled(records, seed)
+        rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in CALLS}
+        for order, (kind, record) in enumerate(records):
+            rows[kind].append(record | {"order": order})
+        rows |= {"sends": self._sends, "tasks": self._tasks}
         return {kind: typed(kind, rows[kind]) for kind in rows}
 
     def play(self, seed: int | None = None) -> Played:
-        """Correlate the scene, its events in a random order with a ``seed``; check what must hold.
+        """Correlate the scene, its threads mixed at random with a ``seed``; check what must hold.
 
         The order of the ring is that of the ends of calls on many CPUs: nothing may
         depend on it.
         """
-        frames = self.frames()
-        if seed is not None:
-            frames["events"] = frames["events"].sample(frac=1, random_state=seed)
-            frames["events"] = frames["events"].reset_index(drop=True)
-        result = correlate(**frames, meta={})
-        played = Played(result.exchanges, result.stages, result.disordered, len(result.unseen))
+        result = correlated(self.frames(seed))
+        played = Played(
+            result.exchanges, result.stages, result.disordered, len(result.unseen), result.reads,
+            result.disagreeing,
+        )  # fmt: skip
         check_sums(played)
         check_partition(played)
         return played
+
+
+def correlated(frames: dict[str, pd.DataFrame]) -> Correlation:
+    """What correlation makes of the rows of a recording, the same whatever the window."""
+    records = {kind: frames[kind] for kind in CALLS}
+    found = correlate(records, frames["sends"], frames["tasks"], {})
+    again = correlate(records, frames["sends"], frames["tasks"], {}, window=3)
+    pd.testing.assert_frame_equal(found.exchanges, again.exchanges)
+    pd.testing.assert_frame_equal(found.stages, again.stages)
+    return found
 
 
 def typed(kind: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def exchanges(
             "replies": 1,
             "errno": 0,
             "status": "ok",
-            "match": "exact",
+            "match": "nested",
             "start_ns": factor * 1_000_000,
             "total_ns": pd.array(factor * sum(stages.values()), "Int64"),
         }

@@ -14,7 +14,7 @@ from properties import check
 from recording_copies import ALL_CHANNELS, Copy
 
 import tracer
-from tracer.correlate.rows import CHANNELS, MATCHES, STATUSES
+from tracer.correlate.exchanges import CHANNELS, MATCHES, STATUSES
 from tracer.correlate.stages import STAGES
 from tracer.errors import TracerError
 from tracer.event import POINTS
@@ -39,7 +39,7 @@ EXCHANGES = {
     "match": "category", "token": "uint64", "logged": "bool", "start_ns": "int64",
     "total_ns": "int64", "unexplained_ns": "int64",
     **dict.fromkeys(
-        ("tgid", "tid", "netns", "proto", "portid", "seq", "msg_type", "optname",
+        ("tgid", "tid", "netns", "proto", "portid", "seq", "msg_type", "optname", "level", "buffer",
          "request_bytes", "reply_bytes", "copied_bytes", "replies", "errno", "send_return_ns",
          "first_reply_ns", *(f"{stage}_ns" for stage in STAGES)),
         "Int64",
@@ -137,7 +137,10 @@ def test_exchanges_are_sorted_and_complete(run: Run) -> None:
         "notify": 46, "netlink": 25, "setsockopt": 23, "getsockopt": 23, "peer": 0,
     }  # fmt: skip
     assert (exchanges["status"] == "ok").all()
-    assert (exchanges["match"] == "exact").all()
+    assert exchanges["logged"].all()
+    answered = exchanges["channel"] == "netlink"
+    assert exchanges.loc[answered, "match"].eq("nested").all()
+    assert exchanges.loc[~answered, "match"].isna().all()
     assert (exchanges["unexplained_ns"] == 0).all()
 
 

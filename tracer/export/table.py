@@ -34,7 +34,9 @@ def write_csv(run: Frames | Part, path: Path, *, raw: bool = False) -> None:
     texts = table.select_dtypes(exclude=["number", "bool"])
     quoting = csv.QUOTE_MINIMAL
     if not raw:
-        table = table.assign(**{name: texts[name].map(_harmless) for name in texts})
+        table = table.assign(
+            **{name: texts[name].map(_harmless, na_action="ignore") for name in texts}
+        )
     elif any(texts[name].astype(str).str.contains("\r").any() for name in texts):
         # Until 3.13, Python's writer does not quote a text with a lone carriage return.
         quoting = csv.QUOTE_NONNUMERIC

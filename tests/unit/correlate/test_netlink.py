@@ -6,8 +6,7 @@ from __future__ import annotations
 import pytest
 from event_builder import MSG_PEEK, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, PORT, Scene, stages_of
 
-from tracer.correlate.columns import NONE, events_of
-from tracer.correlate.netlink import Reads, answers_of, reads_of
+from tracer.correlate.exchanges import Reads
 
 ROUTE = {"proto": 0}
 DONE = {"flags": 1}
@@ -61,7 +60,7 @@ def test_peeks_count_as_queue() -> None:
     exchange = scene.play(seed=1).only
     assert exchange["queue_ns"] == 240 - 80
     assert (exchange["copy_ns"], exchange["recv_exit_ns"]) == (10, 10)
-    assert exchange["copied_bytes"] == 64
+    assert exchange["copied_bytes"] == 32
     assert exchange["unexplained_ns"] == 0
 
 
@@ -200,6 +199,17 @@ def test_a_poll_serves_only_the_next_receive() -> None:
     assert scene.play(seed=1).exchanges["queue_ns"].tolist() == [0, 180]
 
 
+def reads(scene: Scene) -> Reads:
+    return scene.play().reads
+
+
+def copied(scene: Scene, at: int, skb: int, flags: int = 0, **fields: int) -> None:
+    """A receive call of 30 ns that returned data, with its copy."""
+    who = {name: fields[name] for name in ("tid",) if name in fields}
+    with scene.call("netlink_recvmsg", at, at + 30, ret=32, flags=flags, **who):
+        scene.span("skb_copy_datagram_iter", at + 10, at + 20, skb=skb, size=32, **fields)
+
+
 def test_a_buffer_is_its_message_only_from_queueing_to_the_copy_that_consumes_it() -> None:
     scene = Scene()
     scene.queue(100, 1, 9)
@@ -208,25 +218,10 @@ def test_a_buffer_is_its_message_only_from_queueing_to_the_copy_that_consumes_it
     scene.queue(200, 2, 9)
     scene.receive(210, (220, 230), 240, 9, seq=2)
     scene.receive(310, (320, 330), 340, 8, seq=3)
-    events = events_of(scene.frames()["events"])
-    answers = answers_of(events)
-    assert events.seq[answers.queued].tolist() == [1, 2]
-    assert events.take("start_ns", answers.copy).tolist() == [160, 220]
-    assert events.take("start_ns", answers.receive).tolist() == [150, 210]
-    assert answers.copied.tolist() == [64, 32]
-    assert answers.source.tolist() == [NONE, NONE]
-
-
-def reads(scene: Scene) -> Reads:
-    events = events_of(scene.frames()["events"])
-    return reads_of(events, answers_of(events))
-
-
-def copied(scene: Scene, at: int, skb: int, flags: int = 0, **fields: int) -> None:
-    """A receive call of 30 ns that returned data, with its copy."""
-    who = {name: fields[name] for name in ("tid",) if name in fields}
-    with scene.call("netlink_recvmsg", at, at + 30, ret=32, flags=flags, **who):
-        scene.span("skb_copy_datagram_iter", at + 10, at + 20, skb=skb, size=32, **fields)
+    rows = scene.play(seed=1).exchanges
+    assert rows["seq"].tolist() == [1, 2]
+    assert rows["queue_ns"].tolist() == [50, 10]
+    assert rows["copied_bytes"].tolist() == [32, 32]
 
 
 def test_reads_and_what_was_queued_balance() -> None:
@@ -263,14 +258,6 @@ def test_an_interrupt_in_a_receive_call_is_no_copy() -> None:
     assert (reads(scene).calls, reads(scene).filled) == (1, 0)
 
 
-def test_an_answer_that_nothing_observed_sent_has_no_source() -> None:
-    """The call that carries the request does not send its answer."""
-    scene = Scene()
-    with scene.call("netlink_sendmsg", 0, 60), scene.to_kernel(5, 60, seq=1):
-        scene.queue(30, 1, skb=1)
-    assert answers_of(events_of(scene.frames()["events"])).source.tolist() == [NONE]
-
-
 def test_what_was_queued_before_the_socket_was_watched_may_be_read() -> None:
     scene = Scene()
     copied(scene, 10, 1)
@@ -295,12 +282,5 @@ def test_what_comes_after_a_known_message_was_queued_before_our_eyes() -> None:
     assert (found.consumed, found.known, found.early) == (4, 1, 1)
 
 
-def test_a_copy_outside_any_call_takes_nothing() -> None:
-    scene = Scene()
-    scene.queue(0, 1, skb=1)
-    scene.span("skb_copy_datagram_iter", 10, 20, skb=1, size=32)
-    assert reads(scene) == Reads(calls=0, filled=0, consumed=0, known=0, early=0, queued=1)
-
-
-def test_no_events_no_reads() -> None:
+def test_no_records_no_reads() -> None:
     assert reads(Scene()) == Reads(0, 0, 0, 0, 0, 0)

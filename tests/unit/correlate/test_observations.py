@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from call_builder import Calls, Traffic, round_trip
 from event_builder import NETNS, PID, PORT, PROTO, ROUND_TRIP, Played, Scene, stages_of
 from event_builder import round_trip as observed
 
-from tracer.correlate.columns import NONE, events_of
 from tracer.correlate.observations import COLUMNS
 from tracer.event import (
     BY_BROADCAST,
@@ -41,10 +42,22 @@ Told = list[tuple[str, int, int, int]]
 
 def told(calls: Calls) -> Told:
     """(point, depth, start, end) of every observation."""
-    events = calls.frames()["events"]
+    events = calls.observations()
     return list(
         zip(events["point"], events["depth"], events["start_ns"], events["end_ns"], strict=True)
     )
+
+
+def nested(calls: Calls) -> list[tuple[dict[Any, Any] | None, dict[Any, Any]]]:
+    """Every observation behind the last one of its thread that is one less deep and no older."""
+    events = calls.observations()
+    events["thread"] = np.where(events["tid"] == 0, -1 - events["cpu"].astype(int), events["tid"])
+    found, last = [], {}
+    for inner in events.sort_values(["start_ns", "depth"], kind="stable").to_dict("records"):
+        outer = last.get((inner["thread"], inner["depth"] - 1)) if inner["depth"] != 8 else None
+        found.append((outer, inner))
+        last[inner["thread"], inner["depth"]] = inner
+    return found
 
 
 def test_a_round_trip_in_two_records_is_the_one_in_eight_observations() -> None:
@@ -69,7 +82,7 @@ def test_the_observations_of_a_round_trip() -> None:
         ("netlink_recvmsg", 0, 245, 280),
         ("skb_copy_datagram_iter", 1, 260, 268),
     ]
-    events = calls.frames()["events"]
+    events = calls.observations()
     assert (events["netns"] == NETNS).all()
     assert (events["tid"] == PID).all()
     sent, message, handler, reply, queued, received, copy = events.to_dict("records")
@@ -84,7 +97,7 @@ def test_the_observations_of_a_round_trip() -> None:
 
 def test_columns_and_types_also_of_nothing() -> None:
     for calls in (Calls(), Calls()):
-        events = calls.frames()["events"]
+        events = calls.observations()
         assert list(events) == list(COLUMNS)
         assert list(events["point"].cat.categories) == list(POINTS)
         assert {name: events[name].dtype for name in COLUMNS if name != "point"} == {
@@ -99,15 +112,13 @@ def test_random_calls_nest(seed: int) -> None:
     """Whatever lies inside a call has that call as its parent, whatever came between."""
     traffic = Traffic(seed)
     traffic.play()
-    events = events_of(traffic.calls.frames()["events"])
-    inside = (events.depth > 0) & (events.depth != 8)
-    assert inside.any()
-    assert (events.parent[inside] != NONE).all()
-    assert (events.parent[~inside] == NONE).all()
-    outer = events.parent[inside]
-    assert (events.start_ns[outer] <= events.start_ns[inside]).all()
-    assert (events.end_ns[outer] >= events.end_ns[inside]).all()
-    assert (events.depth[outer] == events.depth[inside] - 1).all()
+    pairs = nested(traffic.calls)
+    assert any(outer is not None for outer, _inner in pairs)
+    for outer, inner in pairs:
+        assert (outer is None) == (inner["depth"] in (0, 8))
+        if outer is not None:
+            assert outer["start_ns"] <= inner["start_ns"]
+            assert outer["end_ns"] >= inner["end_ns"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -135,7 +146,7 @@ def test_the_ring_may_deliver_them_in_any_order() -> None:
     mixed = {kind: frame.sample(frac=1, random_state=2) for kind, frame in rows.items()}
     traffic.calls.rows = lambda: mixed  # type: ignore[method-assign]
     pd.testing.assert_frame_equal(traffic.calls.play().exchanges, there)
-    assert traffic.calls.frames()["events"]["start_ns"].size > 100
+    assert traffic.calls.observations()["start_ns"].size > 100
 
 
 def test_another_handler_begins_at_netlink_rcv_skb() -> None:
@@ -175,7 +186,7 @@ def test_a_dump(last: int) -> None:
         ("netlink_dump", 2, 10, 40),
         ("__netlink_sendskb", 3, 40, 40),
     ]
-    events = calls.frames()["events"]
+    events = calls.observations()
     assert events["flags"].tolist()[3] == (last != 0)
     assert events["ret"].tolist()[4] == -5
 
@@ -184,7 +195,7 @@ def test_a_message_to_another_process() -> None:
     calls = Calls()
     calls.send(0, 5, 60, 1, dst=200, queued=40, reply_skb=3)
     calls.recv(70, (80, 90), 95, 3, tid=200, tgid=200, portid=200)
-    events = calls.frames()["events"]
+    events = calls.observations()
     assert told(calls)[:3] == [
         ("netlink_sendmsg", 0, 0, 60),
         ("netlink_unicast", 1, 5, 60),
@@ -220,7 +231,7 @@ def test_a_receive_call_that_fails_copies_nothing() -> None:
     calls = Calls()
     calls.recv(0, None, 9, 0, ret=-105)
     assert told(calls) == [("netlink_recvmsg", 0, 0, 9)]
-    event = calls.frames()["events"].iloc[0]
+    event = calls.observations().iloc[0]
     assert (event["ret"], event["size"], event["skb"]) == (-105, 0, -1)
 
 
@@ -236,7 +247,7 @@ def test_an_option_of_the_module(name: str) -> None:
         ("msgchan_handler", 2, 20, 40),
         ("msgchan_copy", 2, 30, 30),
     ]
-    events = calls.frames()["events"]
+    events = calls.observations()
     assert events["type"].tolist() == [0, 10129, 10129, 0]
     assert events["ret"].tolist() == [-14, -14, -14, 0]
     assert events["size"].tolist() == [0, 8, 8, 6]
@@ -268,7 +279,7 @@ def test_sockets_have_ids_of_their_own() -> None:
     calls.recv(8, None, 9, 0, portid=1)
     calls.recv(10, None, 11, 0, portid=0)
     calls.row("opt_calls", "setsockopt", sock=0, enter_ns=12, exit_ns=13)
-    events = calls.frames()["events"]
+    events = calls.observations()
     socks = events["sock"].tolist()
     assert socks == [0, 1, 2, 3, 0, -1, -1, 4]
 
@@ -286,7 +297,7 @@ def test_what_queued_a_message(source: int, point: str, bits: int, depth: int) -
     calls = Calls()
     calls.extra("queued", 10, 20, source=source, bits=bits, seq=4, skb=2, type=3)
     assert told(calls) == [(point, depth, 10, 20), ("__netlink_sendskb", depth + 1, 20, 20)]
-    maker, queued = calls.frames()["events"].to_dict("records")
+    maker, queued = calls.observations().to_dict("records")
     assert (queued["seq"], queued["skb"], queued["type"], queued["portid"]) == (4, 2, 3, PORT)
     assert maker["portid"] == (0 if source == BY_BROADCAST else PORT)
 
@@ -313,8 +324,7 @@ def test_an_interrupt_within_a_call_is_no_part_of_it(call: str, point: str) -> N
         calls.extra("poll", 10, 90)
     found = Counter(depth for _point, depth, start, _end in told(calls) if start in (30, 31))
     assert found == ({8: 1, 9: 1} if point == "queued" else {8: 1})
-    events = events_of(calls.frames()["events"])
-    assert (events.parent[(events.depth > 0) & (events.depth < 8)] != NONE).all()
+    assert all(outer is not None for outer, inner in nested(calls) if 0 < inner["depth"] < 8)
 
 
 def test_an_interrupt_in_another_thread_stands_by_itself() -> None:

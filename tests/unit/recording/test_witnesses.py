@@ -28,7 +28,7 @@ from tracer.cli.export import FORMATS
 from tracer.compare import digest
 from tracer.compare.conditions import CONDITIONS
 from tracer.correlate.exchanges import correlate
-from tracer.correlate.observations import observations
+from tracer.correlate.onepass.run import CALLS
 from tracer.errors import TracerError
 from tracer.frames import frames
 from tracer.frames.ledger import lines
@@ -72,10 +72,8 @@ class Judged:
         monkeypatch.setattr(reader, "_read_kind", lambda directory, kind, damage: rows[kind])
         self.meta = opened.meta
         # What becomes of the frames does not hang on what is changed here.
-        self._events = observations(
-            opened.send_calls, opened.recv_calls, opened.opt_calls, opened.extras
-        )
-        self._correlation = correlate(self._events, opened.sends, opened.tasks, opened.meta)
+        records = {kind: getattr(opened, kind) for kind in CALLS}
+        self._correlation = correlate(records, opened.sends, opened.tasks, opened.meta)
         assert self.say(self.meta) == TRUSTED
 
     def say(self, meta: Any) -> str:
@@ -85,7 +83,7 @@ class Judged:
         except TracerError as error:
             return REFUSED if "\n" not in str(error) else f"not in one line: {error}"
         rows = {kind: getattr(found, kind) for kind in KINDS}
-        told = list(lines(found.meta, rows, self._events, self._correlation, found.damage))
+        told = list(lines(found.meta, rows, self._correlation, found.damage))
         counts = [n for line in told for n in (line.count, line.other, line.difference)]
         # What the ledger's columns of 64 bits hold.
         assert all(-(2**63) <= n < 2**63 for n in counts if n is not None)

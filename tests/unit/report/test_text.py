@@ -134,7 +134,7 @@ def test_it_has_every_part() -> None:
         "Sizes (bytes)",
         "Outcomes",
         "ok 101",
-        "exact 23",
+        "nested 23",
         "Ledger",
         "303 of others",
         "trusted: yes",

@@ -16,7 +16,7 @@ def test_unsettled_exchanges_stay_out_of_the_stages_and_in_the_outcomes() -> Non
     (outcome,) = tables.outcome_table(frame).itertuples()
     assert outcome.count == 23
     assert outcome.status == "ok 21, unmatched_user 1, error 1"
-    assert outcome.match == "exact 23"
+    assert outcome.match == "nested 23"
 
 
 def test_reasons_name_the_line() -> None:

@@ -111,8 +111,10 @@ def new_answer(m: Numbers, skb: int, sock: int) -> int:
     m[N_LIVE] += 1
     for field in range(A_WIDTH):
         m[a + field] = 0
-    for field in (A_SINCE, A_COPY, A_COPIED, A_ENTER, A_EXIT, A_RTID, A_RTGID, A_LOG, A_DECODED, A_PEEKER, A_OWNER,
-                  A_ROW, A_NEXT, A_CHAIN):  # fmt: skip
+    for field in (
+        A_SINCE, A_COPY, A_COPIED, A_ENTER, A_EXIT, A_RTID, A_RTGID, A_LOG, A_DECODED, A_PEEKER,
+        A_OWNER, A_ROW, A_NEXT, A_CHAIN,
+    ):  # fmt: skip
         m[a + field] = NONE
     m[a + A_SKB] = skb
     m[a + A_SOCK] = sock

@@ -82,6 +82,7 @@ from tracer.correlate.onepass.fields import (
     R_UNICAST,
     SE_BEGIN,
     SE_BITS,
+    SE_BUFFER,
     SE_DONE,
     SE_DST,
     SE_ENTER,
@@ -103,6 +104,7 @@ from tracer.correlate.onepass.fields import (
     T_ANS_LAST,
     T_MSG,
     T_MSG_LAST,
+    UNSEEN,
     Numbers,
 )
 from tracer.correlate.onepass.joining import (
@@ -134,14 +136,16 @@ def sent(m: Numbers, out: Numbers, r: Numbers, i: int, thread: int) -> int:
     first = request(m, out, r, i, sock, number)
     several = r[i + SE_BITS] & S_SEVERAL != 0
     further(m, out, r, i, thread, sock, first, number)
+    if not several and r[i + SE_BITS] & S_TRIED and not r[i + SE_DST]:
+        m[first + R_TRIED] = 1
     if r[i + SE_BITS] & S_QUEUED:
         a = answer_of_send(m, r, i, sock)
         attach(m, out, first, a, NESTED)
     if m[thread + T_ANS] >= 0:
-        nested_answers(m, out, thread, first, r[i + SE_ENTER], r[i + SE_EXIT], r[i + SE_DST])
+        nested_answers(
+            m, out, thread, first, r[i + SE_ENTER], r[i + SE_EXIT], r[i + SE_DST], r[i + SE_BUFFER]
+        )
     overruns(m, thread, r[i + SE_ENTER], first)
-    if not several and r[i + SE_BITS] & S_TRIED and not r[i + SE_DST]:
-        m[first + R_TRIED] = 1
     return first
 
 
@@ -221,10 +225,15 @@ def further_message(
     m: Numbers, out: Numbers, r: Numbers, i: int, e: int, sock: int, number: int
 ) -> int:
     """A further message of a buffer; it is handled when the buffer is, if nothing tells more."""
-    row = new_row(m, out, NETLINK, r[i + SE_ENTER], r[i + SE_TID], r[i + SE_TGID], r[i + SE_NETNS])
+    channel = PEER if r[i + SE_DST] else NETLINK
+    row = new_row(m, out, channel, r[i + SE_ENTER], r[i + SE_TID], r[i + SE_TGID], r[i + SE_NETNS])
     q = new_request(m, row, sock, m[e + M_SEQ], m[e + M_TYPE], m[e + M_FLAGS])
     call_of(m, out, r, i, q, number)
     bits = r[i + SE_BITS]
+    if r[i + SE_DST]:
+        bits = 0
+        m[q + R_PEER] = UNSEEN
+        out[m[C_REPLIED] + m[q + R_ROW]] = NONE
     if bits & S_BEGUN and not bits & S_MODULE:
         m[q + R_ARRIVAL] = m[q + R_BEGUN] = r[i + SE_BEGIN]
     message(m, out, r, i, q, m[e + M_SEQ], m[e + M_TYPE], m[e + M_SIZE])

@@ -89,6 +89,7 @@ from tracer.correlate.onepass.fields import (
     R_UNICAST,
     UNANSWERED,
     UNMATCHED_KERNEL,
+    UNSEEN,
     Numbers,
 )
 from tracer.correlate.onepass.joining import (
@@ -262,7 +263,8 @@ def tail(m: Numbers, out: Numbers, row: int, a: int) -> tuple[int, int]:
 def status_of(m: Numbers, q: int, finished: int, read: int, errno: int) -> int:
     """How a request ended; see ``Frames.exchanges``."""
     if m[q + R_PEER]:
-        return ERROR if errno else OK if read else UNANSWERED
+        there = read or m[q + R_PEER] == UNSEEN
+        return ERROR if errno else OK if there else UNANSWERED
     if m[q + R_CUT]:
         return PARTIAL
     if finished or not expects(m, q):

@@ -30,8 +30,8 @@ OK, ERROR, PARTIAL, UNANSWERED, UNMATCHED_USER, UNMATCHED_KERNEL, LOST = range(7
 # The columns of the records, in the order of `tracer.recording.format.SCHEMAS`.
 (
     SE_ORDER, SE_ENTER, SE_UNICAST, SE_BEGIN, SE_DONE, SE_QUEUED, SE_EXIT, SE_SKB, SE_TOKEN,
-    SE_PORT, SE_SEQ, SE_NETNS, SE_SIZE, SE_RET, SE_ERROR, SE_BUFFER, SE_DST, SE_RSIZE, SE_RERROR, SE_TYPE,
-    SE_FLAGS, SE_RTYPE, SE_RFLAGS, SE_TID, SE_TGID, SE_CPU, SE_PROTO, SE_CHANNEL, SE_BITS,
+    SE_PORT, SE_SEQ, SE_NETNS, SE_SIZE, SE_RET, SE_ERROR, SE_BUFFER, SE_DST, SE_RSIZE, SE_RERROR,
+    SE_TYPE, SE_FLAGS, SE_RTYPE, SE_RFLAGS, SE_TID, SE_TGID, SE_CPU, SE_PROTO, SE_CHANNEL, SE_BITS,
     SE_WIDTH,
 ) = range(30)  # fmt: skip
 (
@@ -45,10 +45,9 @@ OK, ERROR, PARTIAL, UNANSWERED, UNMATCHED_USER, UNMATCHED_KERNEL, LOST = range(7
 ) = range(25)  # fmt: skip
 (
     EX_ORDER, EX_START, EX_END, EX_SKB, EX_TOKEN, EX_PORT, EX_SEQ, EX_NETNS, EX_SIZE, EX_RET,
-    EX_ASEQ, EX_ATYPE_UNUSED, EX_FLAGS, EX_ATYPE, EX_SOURCE, EX_TID, EX_TGID, EX_CPU, EX_POINT,
+    EX_ASEQ, EX_TYPE, EX_FLAGS, EX_ATYPE, EX_SOURCE, EX_TID, EX_TGID, EX_CPU, EX_POINT,
     EX_PROTO, EX_CHANNEL, EX_BITS, EX_WIDTH,
 ) = range(23)  # fmt: skip
-EX_TYPE = EX_ATYPE_UNUSED
 P_SET, P_GET, P_MESSAGE, P_HANDLED, P_QUEUED, P_COPY, P_POLL, P_OVERRUN = range(3, 11)
 assert [len(SCHEMAS[k]) for k in ("send_calls", "recv_calls", "opt_calls", "extras")] == [
     SE_WIDTH, RE_WIDTH, OP_WIDTH, EX_WIDTH,
@@ -60,8 +59,8 @@ assert [len(SCHEMAS[k]) for k in ("send_calls", "recv_calls", "opt_calls", "extr
     A_SINCE, A_QUEUED, A_LAST, A_HEADLESS, A_TID, A_TGID,
     A_COPY, A_COPIED, A_ENTER, A_EXIT, A_RTID, A_RTGID, A_LOG, A_LOGGED, A_DECODED, A_BYTES,
     A_WAITED, A_PEEKER, A_STATE, A_OWNER, A_ROW, A_MATCH, A_NEXT, A_CHAIN, A_DUE, A_LATER,
-    A_QUEUEING, A_WIDTH,
-) = range(39)  # fmt: skip
+    A_QUEUEING, A_PEEKED, A_WIDTH,
+) = range(40)  # fmt: skip
 # A read whose message is not known yet.
 (
     D_SKB, D_SOCK, D_COPY, D_COPIED, D_ENTER, D_EXIT, D_TID, D_TGID, D_LOG, D_BYTES, D_PEEK,
@@ -74,6 +73,8 @@ assert [len(SCHEMAS[k]) for k in ("send_calls", "recv_calls", "opt_calls", "extr
     R_SENT, R_MINE, R_FIRST, R_MATE, R_BEFORE, R_AFTER, R_DUE, R_LATER, R_QUEUEING, R_AGE, R_OVER,
     R_TOLD, R_WIDTH,
 ) = range(35)  # fmt: skip
+#: R_PEER of a further message of a buffer that was sent to a peer, which is queued as a whole.
+UNSEEN = 2
 # An extra record of a call whose own record is to come.
 (
     M_POINT, M_START, M_END, M_TOKEN, M_SOCK, M_PORT, M_PROTO, M_NETNS, M_SEQ, M_TYPE, M_FLAGS,

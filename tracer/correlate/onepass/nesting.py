@@ -56,7 +56,7 @@ LEAST_ERROR = 36
 
 
 def nested_answers(
-    m: Numbers, out: Numbers, thread: int, first: int, enter: int, leave: int, dst: int
+    m: Numbers, out: Numbers, thread: int, first: int, enter: int, leave: int, dst: int, size: int
 ) -> None:
     """Attach the answers that the thread's extra records told of to the messages of its buffer.
 
@@ -71,12 +71,18 @@ def nested_answers(
         m[a + A_NEXT] = NONE
         m[a + A_STATE] = OPEN
         inside = enter <= m[a + A_QUEUED] <= leave
-        if inside and m[first + R_PEER]:
-            if m[a + A_PORT] == dst and m[a + A_SOURCE] < BY_BROADCAST:
+        if m[first + R_PEER]:
+            if inside and m[first + R_FIRST] < 0 and is_sent(m, first, a, dst, size):
                 attach(m, out, first, a, NESTED)
         elif inside and is_own(m, first, a):
             turn = nested_answer(m, out, first, turn, a)
         a = following
+
+
+def is_sent(m: Numbers, first: int, a: int, dst: int, size: int) -> bool:
+    """Whether the queued message is the buffer that was sent to a peer."""
+    alike = m[a + A_PORT] == dst and m[a + A_SIZE] == size and m[a + A_SOURCE] != BY_BROADCAST
+    return alike and m[a + A_SEQ] == max(m[first + R_SEQ], 0)
 
 
 def is_own(m: Numbers, first: int, a: int) -> bool:

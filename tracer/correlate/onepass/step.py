@@ -171,11 +171,15 @@ def other(m: Numbers, r: Numbers, i: int) -> None:
 
 
 def due(m: Numbers, out: Numbers, log: Log, until: int) -> None:
-    """Deal with what has waited since the record ``until`` or longer."""
+    """Deal with what has waited since the record ``until`` or longer.
+
+    A request waits twice as long as an answer, which may come to it only when it has waited.
+    """
     while m[N_RD_DUE] >= 0 and m[m[N_RD_DUE] + D_DUE] <= until:
         left_read(m, next_of(m, N_RD_DUE, D_LATER))
     while m[N_ANS_DUE] >= 0 and m[m[N_ANS_DUE] + A_DUE] <= until:
         answer_due(m, out, log, next_of(m, N_ANS_DUE, A_LATER))
+    until -= m[N_PATIENCE]
     while m[N_REQ_DUE] >= 0 and m[m[N_REQ_DUE] + R_DUE] <= until:
         request_due(m, out, log, next_of(m, N_REQ_DUE, R_LATER))
 

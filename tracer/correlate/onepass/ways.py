@@ -17,6 +17,7 @@ from tracer.correlate.onepass.fields import (
     A_ENTER,
     A_EXIT,
     A_LOG,
+    A_PEEKED,
     A_PEEKER,
     A_QUEUED,
     A_RTGID,
@@ -122,10 +123,11 @@ def look(m: Numbers, a: int, d: int) -> None:
     """Note whether the reader was waiting when the message was queued: in this call, or in poll."""
     queued = m[a + A_QUEUED]
     if m[d + D_ENTER] <= queued or m[d + D_POLL] <= queued <= m[d + D_POLLED]:
-        if m[d + D_PEEK]:
-            m[a + A_PEEKER] = m[d + D_TID]
-        else:
+        if not m[d + D_PEEK]:
             m[a + A_WAITED] = 1
+        elif m[a + A_PEEKER] < 0 or m[d + D_ENTER] < m[a + A_PEEKED]:
+            m[a + A_PEEKER] = m[d + D_TID]
+            m[a + A_PEEKED] = m[d + D_ENTER]
 
 
 def read_of(m: Numbers, a: int) -> int:
@@ -146,6 +148,7 @@ def read_of(m: Numbers, a: int) -> int:
     m[d + D_POLLED] = NONE
     m[N_KNOWN] -= 1
     m[a + A_COPY] = NONE
+    m[a + A_RTID] = m[a + A_RTGID] = NONE
     m[a + A_BYTES] = 0
     m[a + A_WAITED] = 0
     return d

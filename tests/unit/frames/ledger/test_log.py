@@ -66,18 +66,15 @@ def test_one_entry_of_the_log_moved_in_time(
     assert set(lines) <= set(copy.bad())
 
 
-def test_the_log_stands_against_the_processes_that_kept_one() -> None:
-    """Sends to other programs are sends; what another process did, and what nobody saw, is not."""
+def test_the_log_stands_against_the_sockets_that_it_tells_of() -> None:
+    """Sends to other programs are sends."""
     sends = pd.DataFrame(
         {"tgid": 1, "kind": [SEND, SEND, RECEIVE, RECEIVE, CALL], "channel": [0, 0, 0, 0, 1],
          "size": [64, 64, 32, 0, 8]}
     )  # fmt: skip
-    exchanges = pd.DataFrame(
-        {"tgid": [1, 1, 1, 2], "channel": ["netlink", "peer", "netlink", "netlink"],
-         "status": ["ok", "ok", "unmatched_user", "ok"]}
-    )  # fmt: skip
-    correlation: Any = SimpleNamespace(unseen=[0], unlogged=[])
-    told = logged(sends, exchanges, correlation, Slack())
+    logging = {"netlink": 1, "peer": 1, "setsockopt": 0, "getsockopt": 0}
+    correlation: Any = SimpleNamespace(unseen=[0], unlogged=[], logging=logging)
+    told = logged(sends, correlation, Slack())
     assert {line.line: (line.count, line.other, line.ok) for line in told} == {
         "netlink sends": (2, 2, True),
         "setsockopt calls": (1, 0, False),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from recording_copies import Change, Copy, bad_lines, middle
 
-from tracer.event import O_MODULE, RECORD_POINTS, S_MODULE
+from tracer.event import O_MODULE, RECORD_POINTS, S_MODULE, S_QUEUED
 from tracer.frames.ledger.module import _notified
 from tracer.frames.slack import Slack
 
@@ -199,14 +199,19 @@ def test_a_notification_lost_in_the_ring(copy: Copy, point: str) -> None:
 def test_a_module_with_protocols_of_its_own() -> None:
     """What is on its protocol counts, what is on the usual one is another's."""
     meta = {"module": {"parameters": {"icmp_proto": 26}}, "accounts": {}}
-    events = pd.DataFrame({"point": "__netlink_sendskb", "proto": [25, 26, 26, 30, 31]})
+    rows = {
+        "extras": pd.DataFrame(
+            {"point": RECORD_POINTS.index("queued"), "proto": [25, 26, 30, 31], "bits": 0}
+        ),
+        "send_calls": pd.DataFrame({"proto": [26, 26], "bits": [S_QUEUED, 0]}),
+    }
     before, after = (
         {when: {"icmp": {"replies": number, "foreign_replies": 0}}}
         for when, number in (("early", 5), ("late", 7))
     )
-    (told,) = _notified(meta, before, after, events, Slack())
+    (told,) = _notified(meta, before, after, rows, Slack())
     assert (told.count, told.other, told.ok) == (2, 2, True)
-    (told,) = _notified(meta, before, {"late": before["early"]}, events, Slack())
+    (told,) = _notified(meta, before, {"late": before["early"]}, rows, Slack())
     assert (told.count, told.other, told.ok) == (0, 2, False)
 
 

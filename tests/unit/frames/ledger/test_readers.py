@@ -66,8 +66,10 @@ def test_a_message_that_nobody_read_is_told(copy: Copy, rows: Rows) -> None:
 
 
 def test_a_full_receive_queue_is_told_but_is_no_loss_of_ours() -> None:
-    events = pd.DataFrame({"point": ["netlink_overrun", "netlink_recvmsg", "netlink_overrun"]})
+    points = ("overrun", "queued", "overrun")
+    extras = pd.DataFrame({"point": [RECORD_POINTS.index(point) for point in points]})
     reads: Any = SimpleNamespace(calls=1, filled=1, queued=1, known=1, early=0, consumed=1)
-    *_others, told = reader_lines(events, reads)
+    *_others, told = reader_lines({"extras": extras}, reads)
     assert (told.line, told.count, told.ok) == ("receive queue full", 2, True)
-    assert "receive queue full" not in [line.line for line in reader_lines(events.iloc[1:2], reads)]
+    rows = {"extras": extras.iloc[1:2]}
+    assert "receive queue full" not in [line.line for line in reader_lines(rows, reads)]
