@@ -96,7 +96,7 @@ def _who(thread: Thread) -> Record:
 
 def _messages(machine: Machine, kind: int, digits: Digits) -> list[Record]:
     """The messages of a buffer; ``does`` is what the handler will do."""
-    count = COUNTS[digits.below(5)] if kind in (MODULE, PLAIN, BATCH) else 1
+    count = COUNTS[digits.below(5)] if kind in (MODULE, PLAIN, BATCH, PEER) else 1
     seq, same = machine.seq(digits), digits.below(2) == 1
     found: list[Record] = []
     for number in range(count):
@@ -128,7 +128,7 @@ def _send(machine: Machine, thread: Thread, socket: Socket, digits: Digits) -> S
         "enter_ns": enter, "unicast_ns": machine.now(), "buffer": size, "ret": size, "bits": 0,
         "dst": peers[0].portid if kind == PEER else 0,
     }  # fmt: skip
-    headless = kind == HEADLESS or (kind == PEER and digits.below(4) == 3)
+    headless = kind == HEADLESS or (kind == PEER and not messages[1:] and digits.below(4) == 3)
     if headless:
         send |= {"seq": 0, "type": 0, "flags": 0, "bits": S_HEADLESS}
     thread.record = send
@@ -162,7 +162,8 @@ def _to_peer(
 ) -> Steps:
     """The message itself goes into the other one's queue."""
     if len(to.queue) < ROOM:
-        mine = {name: message[name] for name in ("seq", "type", "size")}
+        assert thread.record
+        mine = {"seq": message["seq"], "type": message["type"], "size": thread.record["buffer"]}
         mine |= {"seq": 0, "type": 0, "headless": 1} if headless else {}
         yield from machine.queue(thread, to, mine | {"ret": 0, "peer": 1})
     elif thread.record:
@@ -282,9 +283,10 @@ def _receive(machine: Machine, thread: Thread, socket: Socket, digits: Digits) -
         yield
         seq = skb.seq
         recv |= {"skb": skb.address, "size": skb.size, "ret": skb.size}
-        recv |= {"copy_ns": machine.now(), "bits": R_COPY | R_COPIED}
+        recv |= {"copy_ns": machine.now(), "bits": R_COPY}
         yield
-        recv["copied_ns"] = machine.now()
+        if digits.below(16) < 15:
+            recv |= {"copied_ns": machine.now(), "bits": R_COPY | R_COPIED}
         machine.release(skb)
         yield
         if socket.dump and len(socket.queue) < ROOM:

@@ -108,17 +108,13 @@ def _inside(joined: Joined, call: Call) -> list[Record]:
     queued = [x for x in call.inside if x["point"] == QUEUED]
     if not call.to_kernel:
         return _delivered(joined, call, datagrams, queued)
-    groups: dict[int, list[Request]] = defaultdict(list)
-    for request in call.requests:
-        if request.seq is not None:
-            groups[request.seq].append(request)
+    numbers = {request.seq for request in call.requests} - {None}
     for extra in queued:
         datagram = datagram_of(extra)
         if datagram.socket == socket_of(call.record) and datagram.source != "broadcast":
             datagrams.append(datagram)
-    datagrams = [d for d in datagrams if d.seq in groups]
-    for seq, group in groups.items():
-        _answer(group, sorted((d for d in datagrams if d.seq == seq), key=lambda d: d.queued_ns))
+    datagrams = [d for d in datagrams if d.seq in numbers]
+    _answer(call.requests, sorted(datagrams, key=lambda d: d.queued_ns))
     joined.datagrams += datagrams
     taken = [d.record for d in datagrams]
     return [x for x in queued if not any(x is y for y in taken)]
@@ -127,12 +123,16 @@ def _inside(joined: Joined, call: Call) -> list[Record]:
 def _delivered(
     joined: Joined, call: Call, datagrams: list[Datagram], queued: list[Record]
 ) -> list[Record]:
-    """Find the message that the call queued at another process's socket; returns the rest."""
+    """Find the message that the call queued at another process's socket; returns the rest.
+
+    It is the buffer that was sent itself.
+    """
     send = call.record
+    to, seq = (send["netns"], send["proto"], send["dst"]), call.requests[0].seq
     for extra in queued:
         datagram = datagram_of(extra)
-        to = send["netns"], send["proto"], send["dst"]
-        if not datagrams and datagram.socket == to and datagram.source != "broadcast":
+        same = (datagram.socket, datagram.size, datagram.seq) == (to, send["buffer"], seq)
+        if not datagrams and same and datagram.source != "broadcast":
             datagrams = [datagram]
     if datagrams:
         joined.peers[call.number] = datagrams[0]
@@ -165,25 +165,33 @@ def _requests(call: Call) -> None:
         call.requests.append(request)
 
 
-def _answer(group: list[Request], datagrams: list[Datagram]) -> None:
-    """Answer messages of one buffer that have the same sequence number."""
+def _answer(requests: list[Request], datagrams: list[Datagram]) -> None:
+    """Find the message of a buffer that each of these answers belongs to.
+
+    The kernel handles a buffer's messages one after the other: an NLMSG_ERROR is the last answer
+    of its message, so nothing that comes later belongs to this one or to any before it.
+    """
     turn = 0
     for datagram in datagrams:
+        group = [request for request in requests if request.seq == datagram.seq]
+        left = [r for r in group if requests.index(r) >= turn] or group[-1:]
         begun = [r for r in group if r.begin_ns <= datagram.queued_ns]
+        how = "nested"
         if len(group) == 1:
-            group[0].answered_by(datagram, "nested")
+            (chosen,) = group
         elif any(r.handler for r in group) and begun:
-            max(begun, key=lambda r: (r.begin_ns, group.index(r))).answered_by(datagram, "nested")
+            chosen = max(begun, key=lambda r: (r.begin_ns, group.index(r)))
         elif datagram.type != NLMSG_ERROR:
-            group[turn].answered_by(datagram, "order")
+            chosen, how = left[0], "order"
         else:
-            left = group[turn:]
             told = [r for r in left if r.type == datagram.about]
             asked = [r for r in told or left if r.flags & NLM_F_ACK]
             chosen = (asked or told or left)[0]
             alike = [r for r in group if r.type == datagram.about]
-            chosen.answered_by(datagram, "header" if alike == [chosen] else "order")
-            turn = min(turn + left.index(chosen) + 1, len(group) - 1)
+            how = "header" if alike == [chosen] else "order"
+        chosen.answered_by(datagram, how)
+        if datagram.type == NLMSG_ERROR:
+            turn = max(turn, requests.index(chosen) + 1)
 
 
 def _first_reply(call: Call) -> Datagram:

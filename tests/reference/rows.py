@@ -102,8 +102,13 @@ def waited(joined: Joined, datagram: Datagram, since: int) -> bool:
     assert call is not None
     if call["enter_ns"] <= since or _polled(joined, call, at):
         return True
-    mine = [peek for peek in datagram.peeks if peek["tid"] == call["tid"]]
-    return any(peek["enter_ns"] <= at or _polled(joined, peek, at) for peek in mine)
+    # Only who began to peek first counts.
+    peek = min(
+        datagram.peeks, key=lambda record: (record["enter_ns"], record["order"]), default=None
+    )
+    if peek is None or peek["tid"] != call["tid"]:
+        return False
+    return bool(peek["enter_ns"] <= at or _polled(joined, peek, at))
 
 
 def _polled(joined: Joined, call: Record, at: int) -> bool:

@@ -200,13 +200,12 @@ class Machine:
 
     def dump(self, thread: Thread, socket: Socket, size: int) -> Steps:
         """``netlink_dump`` makes the next part of the dump, if there is room in the queue."""
-        assert socket.dump is not None
-        seq, left = socket.dump
         thread.dumping = self.now()
         yield
-        if len(socket.queue) >= ROOM:
+        if len(socket.queue) >= ROOM or socket.dump is None:
             thread.dumping = 0
             return
+        seq, left = socket.dump
         skb, now = self.allocate(size, seq), self.now()
         last = left == 0
         message = {"seq": seq, "type": NLMSG_DONE if last else 16, "size": size, "ret": 0}

@@ -250,6 +250,17 @@ def test_who_waited_in_a_peek_has_waited() -> None:
     assert (row["queue_ns"], row["wake_ns"]) == (0, 260)
 
 
+@pytest.mark.parametrize(("other", "queue"), [(30, 250), (45, 0)])
+def test_of_several_who_peek_the_first_one_waited(other: int, queue: int) -> None:
+    records = Records()
+    records.recv(40, 5, flags=PEEK, copy_ns=55)
+    records.recv(other, 5, flags=PEEK, copy_ns=56, tid=2)
+    records.send(0, 100, queued_ns=50, reply_skb=5)
+    records.recv(300, 5)
+    (row,) = records.match()
+    assert row["queue_ns"] == queue
+
+
 @pytest.mark.parametrize(("end", "queue"), [(60, 0), (49, 150)])
 def test_who_polled_several_sockets_waited_for_each(end: int, queue: int) -> None:
     records = Records()
