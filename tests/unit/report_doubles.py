@@ -39,6 +39,7 @@ def exchanges(
             "errno": 0,
             "status": "ok",
             "match": "nested",
+            "buffer": pd.array(range(count), "Int64"),
             "start_ns": factor * 1_000_000,
             "total_ns": pd.array(factor * sum(stages.values()), "Int64"),
         }

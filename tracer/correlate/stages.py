@@ -34,7 +34,9 @@ deliver
     message to another process (``peer``) has no such stage.
 handler
     From the begin of the handler until it is done. msgchan reports that; of other handlers it
-    is where they send their reply, or for a socket option where they begin to copy or return.
+    is where they send their reply, or for a socket option where they begin to copy or return. Of a
+    request without reply it is the return of the send call, inside which the kernel handles it.
+    Where its begin is not observed, it begins at ``netlink_unicast``, and there is no ``deliver``.
     A dump whose later parts are made inside receive calls is in this stage again each time.
 reply
     *Netlink.* From there until the reply is queued at the receiver's socket. ``notify`` begins
@@ -53,8 +55,8 @@ recv_exit
 exit
     *Socket options.* From the end of the copy or handler to the return of the system call.
 send_exit
-    *Netlink*, requests without a reply. From the end of the handler to the return of the send
-    call.
+    *Netlink*, requests without a reply, if msgchan tells when its handler is done. From there to
+    the return of the send call.
 decode
     From the return of ``netlink_recvmsg`` (or of the system call) to the end of the program's
     receive (or of its socket-option call). Known only if the program keeps a log.

@@ -154,15 +154,17 @@ class Frames:
             the receiver.
         proto, portid, seq, msg_type
             Netlink protocol, port id, sequence number and ``nlmsg_type``.
-        optname
-            The number of the socket option.
+        optname, level
+            The number of the socket option, and its level: 0 (SOL_IP) or 41 (SOL_IPV6).
         token
             The token of the msgchan request, 0 if there is none.
         request_bytes, reply_bytes, copied_bytes
             Bytes of the request, of its replies, and copied to user space. A netlink reply is
-            padded to a multiple of 4 bytes.
+            padded to a multiple of 4 bytes. A copy by ``MSG_PEEK`` does not count, and a
+            getsockopt that failed has no reply.
         replies
-            How many messages answered the request.
+            How many datagrams answered the request. The parts of a dump are datagrams of many
+            messages each; how many is not recorded.
         errno
             The error that an answer carried, else that of the module's handler, else that of the
             system call; 0: none.
@@ -176,13 +178,22 @@ class Frames:
             ``unanswered``: no answer was read.
             ``unmatched_user``: the program logged it, but the probes did not see it.
             ``unmatched_kernel``: the probes saw it, but the program, which keeps a log, did not
-            log it.
+            log it. That is so of sockets and options that the process's log tells of; it may use
+            others without a log.
+            ``lost``: an answer was dropped, because the receive queue was full.
+            A dump that was under way when recording began is ``partial``.
         match
-            How it was joined with the user's log. ``exact``: with an entry that has the same
-            token (or one of the two has none); ``order``: with an entry that has another token;
-            ``none``: no entry was found.
+            How its first answer was found; NA without one, and for notifications and socket
+            options. ``nested``: it was queued inside the send call, and has the request's sequence
+            number. ``header``: several messages of the buffer have that number, and it is an
+            NLMSG_ERROR with the type of one of them. ``order``: their order tells. ``id``: it was
+            queued elsewhere, and this is the socket's last request with its number.
         logged
             Whether an entry of the user's log belongs to it.
+        buffer
+            Netlink: a number that the requests have in common that were sent in one buffer. Where
+            nothing tells when one of them was handled, its ``handler`` is the buffer's time. Sums
+            of time, such as a stage's share, count only the longest exchange of a buffer.
         start_ns
             When it began, ns: in the program if it keeps a log, else in the kernel.
         total_ns

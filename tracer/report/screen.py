@@ -115,7 +115,9 @@ def _latencies(exchanges: pd.DataFrame, stages: pd.DataFrame, console: Console) 
 def _by_time_spent(exchanges: pd.DataFrame) -> list[tuple[str, str]]:
     """Channel and name of every type with settled exchanges, the most time spent first."""
     settled = exchanges[exchanges["status"].isin(tables.SETTLED) & exchanges["total_ns"].notna()]
-    spent = {kind: int(group["total_ns"].sum()) for kind, group in tables.groups(settled)}
+    spent = {
+        kind: int(tables.once(group)["total_ns"].sum()) for kind, group in tables.groups(settled)
+    }
     return sorted(spent, key=lambda kind: -spent[kind])
 
 

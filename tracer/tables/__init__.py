@@ -23,7 +23,7 @@ from tracer.tables.by_size import stages_by_size
 from tracer.tables.channels import KERNEL_STAGES, by_payload, crossings, faster
 from tracer.tables.exchange import follow, observations
 from tracer.tables.facts import duration_ns, facts
-from tracer.tables.groups import groups
+from tracer.tables.groups import groups, once
 from tracer.tables.latency import distribution_table, size_latency_table, time_table
 from tracer.tables.outcomes import SETTLED, losses, outcome_table, reasons
 from tracer.tables.runs import overview
@@ -48,6 +48,7 @@ __all__ = [
     "median_row",
     "median_table",
     "observations",
+    "once",
     "outcome_table",
     "overview",
     "reasons",

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tracer.correlate.stages import STAGES
-from tracer.tables.groups import QUANTILES, groups, numbers, quantiles
+from tracer.tables.groups import QUANTILES, groups, numbers, once, quantiles
 from tracer.tables.outcomes import SETTLED
 
 _COLUMNS = ("channel", "name", "stage", "count", *(f"{q}_ns" for q in QUANTILES), "share")
@@ -20,17 +20,19 @@ def stage_table(exchanges: pd.DataFrame) -> pd.DataFrame:
     One row per channel, name and stage that occurs, in the order of an exchange, then
     ``unexplained`` and ``total``. Columns: channel, name, stage, count (exchanges that have
     the stage), p50_ns, p90_ns, p99_ns, max_ns (of the time that an exchange was in it), and
-    share: the stage's part in the total time of the channel and name, 0 to 1.
+    share: the stage's part in the total time of the channel and name, 0 to 1. Time that several
+    exchanges share, because they were sent in one buffer, counts once there.
     """
     rows = []
     settled = exchanges[exchanges["status"].isin(SETTLED)]
     for (channel, name), group in groups(settled):
-        whole = float(group["total_ns"].sum())
+        counted = once(group)
+        whole = float(counted["total_ns"].sum())
         for stage in (*STAGES, "unexplained", "total"):
             values = numbers(group, f"{stage}_ns")
             if not len(values):
                 continue
-            share = values.sum() / whole if whole else 0.0
+            share = numbers(counted, f"{stage}_ns").sum() / whole if whole else 0.0
             found = quantiles(values).values()
             rows.append((channel, name, stage, len(values), *found, share))
     return pd.DataFrame(rows, columns=list(_COLUMNS))

@@ -4,7 +4,18 @@
 from __future__ import annotations
 
 import pytest
+from call_builder import Calls
 from event_builder import NLM_F_ACK, NLMSG_ERROR, Played, Scene
+
+from tracer.event import (
+    BY_DUMP,
+    S_SEVERAL,
+    S_TRIED,
+    X_BYSTANDER,
+    X_LAST,
+    X_RECEIVING,
+    X_SENDING,
+)
 
 SEQ = 0
 
@@ -73,3 +84,43 @@ def test_handlers_tell_before_the_order_does() -> None:
     rows = scene.play().exchanges
     assert rows["token"].tolist() == [1, 2]
     assert rows["replies"].tolist() == [0, 1]
+
+
+def test_the_header_of_an_error_tells_whose_it_is() -> None:
+    """Two messages of one number and different types: the error is the second one's."""
+    calls = Calls()
+    calls.extra("message", 20, seq=0, type=17, size=32, flags=NLM_F_ACK, bits=X_SENDING)
+    calls.extra("queued", 40, seq=0, type=NLMSG_ERROR, size=52, ret=-5, skb=1, source=1,
+                about_type=17, bits=X_SENDING)  # fmt: skip
+    calls.send(10, 20, 60, 0, type=16, flags=NLM_F_ACK, bits=S_SEVERAL | S_TRIED)
+    rows = calls.play().exchanges
+    assert rows["errno"].tolist() == [0, 5]
+    assert rows["match"].astype(object).tolist()[1] == "header"
+    assert rows["buffer"].tolist() == [0, 0]
+
+
+def test_an_answer_of_a_kernel_thread_is_found_by_its_number() -> None:
+    calls = Calls()
+    calls.send(10, 20, 60, 7, proto=9, flags=1)
+    calls.extra("queued", 80, seq=7, proto=9, skb=1, tid=5, tgid=5, bits=X_BYSTANDER, source=1)
+    calls.recv(100, (110, 120), 130, 1, proto=9)
+    exchange = calls.play().only
+    assert (exchange["channel"], exchange["match"], exchange["status"]) == ("netlink", "id", "ok")
+
+
+def test_an_answer_that_the_queue_had_no_room_for_is_lost() -> None:
+    calls = Calls()
+    calls.extra("overrun", 50)
+    calls.send(10, 20, 60, 7, flags=NLM_F_ACK, bits=S_TRIED)
+    assert calls.play().only["status"] == "lost"
+
+
+def test_a_dump_under_way_when_recording_began_is_partial() -> None:
+    calls = Calls()
+    last = X_RECEIVING | X_LAST
+    calls.extra("queued", 20, 30, source=BY_DUMP, seq=9, skb=1, type=3, proto=0, bits=last)
+    calls.recv(10, None, 40, -1, proto=0)
+    calls.recv(50, (60, 70), 80, 1, proto=0)
+    exchange = calls.play().only
+    assert (exchange["status"], exchange["replies"], exchange["name"]) == ("partial", 1, "route")
+    assert exchange.isna()[["msg_type", "request_bytes"]].all()

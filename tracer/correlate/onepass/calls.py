@@ -145,7 +145,7 @@ def sent(m: Numbers, out: Numbers, r: Numbers, i: int, thread: int) -> int:
         nested_answers(
             m, out, thread, first, r[i + SE_ENTER], r[i + SE_EXIT], r[i + SE_DST], r[i + SE_BUFFER]
         )
-    overruns(m, thread, r[i + SE_ENTER], first)
+    overruns(m, thread, r[i + SE_ENTER], r[i + SE_EXIT], first)
     return first
 
 
@@ -255,12 +255,12 @@ def handled(m: Numbers, out: Numbers, first: int, e: int) -> None:
         q = m[q + R_MATE]
 
 
-def overruns(m: Numbers, thread: int, enter: int, first: int) -> None:
+def overruns(m: Numbers, thread: int, enter: int, leave: int, first: int) -> None:
     """Charge what was lost inside the send call, and forget the thread's extra records."""
     e = m[thread + T_MSG]
     while e >= 0:
         following = m[e + M_NEXT]
-        if m[e + M_POINT] == P_OVERRUN and m[e + M_START] >= enter:
+        if m[e + M_POINT] == P_OVERRUN and enter <= m[e + M_START] <= leave:
             overrun(m, first, e)
         given_back(m, N_MSG, e)
         m[N_LIVE] -= 1
