@@ -8,6 +8,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -54,6 +55,15 @@ def functions(fast: bool) -> dict[str, Callable[..., Any]]:
                 known[key] = value if found is None else found(value)
                 module.__dict__[key] = known[key]
     return known
+
+
+def is_compiled() -> bool:
+    """Whether a run before this one has left the compiled functions."""
+    if compiler() is None:
+        return False
+    kept = getattr(functions(True)["window"], "_cache", None)
+    path = getattr(kept, "cache_path", None)
+    return path is not None and any(Path(path).glob("*window-*.nbi"))
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tracer.correlate.columns import Ints
-from tracer.correlate.onepass.compiled import functions
+from tracer.correlate.onepass.compiled import functions, is_compiled
 from tracer.correlate.onepass.fields import (
     C_END,
     C_START,
@@ -54,8 +54,8 @@ CALLS = ("send_calls", "recv_calls", "opt_calls", "extras")
 WINDOW = 8_192
 #: The same where the code is not compiled, so that the memory is a small list.
 FEW = 1_024
-#: From how many records on it pays to load the compiled functions.
-MANY = 20_000
+#: From how many records on it pays to load the compiled functions, and to compile them.
+MANY, VERY_MANY = 20_000, 1_000_000
 #: The most pieces of stages that a record brings.
 _PIECES = 8
 
@@ -85,13 +85,15 @@ def run(
 ) -> Result:  # fmt: skip
     """Make exchanges of the records of a recording, by kind, and of the user's log.
 
-    ``fast`` says whether to use compiled code if there is a compiler (left out: if there are many
-    records). ``stages``: also tell each piece of a stage. Neither the ``window`` (records that are
-    taken at once) nor ``fast`` changes the result.
+    ``fast`` says whether to use compiled code if there is a compiler (left out: if there are so
+    many records that it pays). ``stages``: also tell each piece of a stage. Neither the ``window``
+    (records that are taken at once) nor ``fast`` changes the result.
     """
     frames = {kind: _sorted(records[kind], "order") for kind in CALLS}
     total = sum(map(len, frames.values()))
-    steps = functions(total >= MANY if fast is None else fast)
+    if fast is None:
+        fast = total >= VERY_MANY or (total >= MANY and is_compiled())
+    steps = functions(fast)
     lists = isinstance(steps["window"], type(run))
     window = max(min(window, total, FEW if lists else WINDOW), 1)
     m, out = _start(frames, log, tasks, stages=stages)
