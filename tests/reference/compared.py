@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from typing import Any
 
 import pandas as pd
 from channels import KERNEL_TURN, play
 from event_builder import typed
+from joined import MSG_PEEK, QUEUED, R_COPY, S_QUEUED, socket_of
 from matcher import match
 from rows import COLUMNS, STAGES, Row
 from streams import Stream
@@ -78,6 +80,30 @@ def differences(expected: list[Row], found: list[Row]) -> list[str]:
                 told = {n: v for n, v in zip(names, row, strict=True) if v is not None}
                 lines.append(f"only {which}: {told}")
     return lines
+
+
+def moves_a_peek(stream: Stream) -> bool:
+    """Whether a peek left the ring before the record of its message, but after an older one's.
+
+    Both messages had the same buffer and socket. Of the pass it is known that it takes such a peek
+    for one of the older message, so that it may miss that a reader waited in it. Such streams are
+    not compared.
+    """
+    queued: dict[tuple[Any, ...], list[tuple[int, int]]] = defaultdict(list)
+    for send in stream.rows["send_calls"]:
+        if send["bits"] & S_QUEUED:
+            port = send["dst"] or send["portid"]
+            key = send["netns"], send["proto"], port, send["reply_skb"]
+            queued[key].append((send["queued_ns"], send["order"]))
+    for extra in stream.rows["extras"]:
+        if extra["point"] == QUEUED:
+            queued[*socket_of(extra), extra["skb"]].append((extra["end_ns"], extra["order"]))
+    for recv in stream.rows["recv_calls"]:
+        if recv["flags"] & MSG_PEEK and recv["bits"] & R_COPY:
+            before = [q for q in queued[*socket_of(recv), recv["skb"]] if q[0] <= recv["copy_ns"]]
+            if before and max(before)[1] > recv["order"] > min(order for _at, order in before):
+                return True
+    return False
 
 
 def random_stream(seed: int) -> Stream:
