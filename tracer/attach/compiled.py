@@ -91,7 +91,7 @@ def _directory() -> Path:
 def _read(path: Path) -> Compiled | None:
     """What the file holds; None if there is none, it is not ours alone, or it is damaged."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     with open(fd, encoding="ascii") as file:

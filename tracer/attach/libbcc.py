@@ -34,6 +34,7 @@ def compiled(text: str, flags: list[str]) -> Compiled:
     source: Any = _Source(text=text.encode(), cflags=flags)
     try:
         lib, module = bcc.lib, source.module
+        _declare(lib)
         names, maps = {}, {}
         for number in range(lib.bpf_num_tables(module)):
             name = lib.bpf_table_name(module, number).decode()
@@ -52,6 +53,15 @@ def compiled(text: str, flags: list[str]) -> Compiled:
         return Compiled(maps, functions)
     finally:
         source.cleanup()
+
+
+def _declare(lib: Any) -> None:
+    """Declare those functions that BCC does not; else ctypes takes pointers for numbers."""
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    lib.bpf_table_fd_id.restype = ctypes.c_int
+    lib.bpf_table_key_size_id.restype = lib.bpf_table_leaf_size_id.restype = ctypes.c_size_t
+    for name in ("name", "fd_id", "key_size_id", "leaf_size_id"):
+        getattr(lib, f"bpf_table_{name}").argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 class Kprobe:
