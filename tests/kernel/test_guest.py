@@ -29,7 +29,8 @@ def test_the_clock_is_not_the_hpet() -> None:
 
 def options_of(path: Path) -> str:
     """The options of the mount that ``path`` lies on."""
-    mounts = {fields[1]: fields[3] for fields in map(str.split, Path("/proc/mounts").open())}
+    lines = Path("/proc/mounts").read_text().splitlines()
+    mounts = {fields[1]: fields[3] for fields in map(str.split, lines)}
     return next(mounts[str(at)] for at in (path, *path.parents) if str(at) in mounts)
 
 
