@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from properties import check
 
+from tracer.attach import libbcc
 from tracer.attach.bpf import RefusedError, load_program
 from tracer.attach.loader import RAW_TRACEPOINT
 from tracer.clients.drive import Workload, drive
@@ -24,8 +24,11 @@ def test_a_second_recorder_needs_no_compiler(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     attach(Options()).close()
-    monkeypatch.setitem(sys.modules, "bcc", None)
-    monkeypatch.delitem(sys.modules, "tracer.attach.libbcc")
+
+    def no_compiler(_text: str, _flags: list[str]) -> None:
+        pytest.fail("compiled again")
+
+    monkeypatch.setattr(libbcc, "compiled", no_compiler)
     # The size of the ring is no part of the program.
     with capture(tmp_path / "recording", Options(ring=1 << 20)) as handle:
         drive(Workload(("netlink", "sockopt"), COUNT))
