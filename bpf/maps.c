@@ -112,7 +112,7 @@ BPF_TABLE("lru_hash", u64, u8, users, 4 * SLOTS);
 BPF_TABLE("percpu_array", u32, struct account, accounts, TRACER_POINTS);
 BPF_TABLE("percpu_array", u32, struct witness, witnesses, 4);
 BPF_TABLE("array", u32, struct thread, blank_thread, 1);
-BPF_RINGBUF_OUTPUT(events, RING_PAGES);
+BPF_RINGBUF_OUTPUT(events, 1);	/* its size is given when it is made: tracer/attach/loader.py */
 #if MARKS
 /* Nothing is kept in these: that a task or socket has an entry marks it as traced. */
 BPF_TASK_STORAGE(marked_tasks, u32);

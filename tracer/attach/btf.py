@@ -11,6 +11,7 @@ netlink_sock`` is private to ``net/netlink``). The format is described in the ke
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,10 @@ class Btf:
     def functions(self) -> set[str]:
         """Names of the functions in BTF: only to these can fentry and fexit programs attach."""
         return set(self._functions)
+
+    def function_id(self, function: str) -> int:
+        """The id by which a program is attached to a function. Raises ``KeyError``."""
+        return bisect_left(self._at, self._functions[function], lo=1)
 
     def slots(self, function: str) -> int:
         """The number of 8-byte argument slots of ``function`` in an fentry program's context.

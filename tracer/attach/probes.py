@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import bcc
+import numpy as np
 
-from tracer.attach import doctor, relay
+from tracer.attach import doctor, loader, relay
+from tracer.attach.bpf import RefusedError
 from tracer.attach.btf import Btf
+from tracer.attach.compiled import Compiled, kept, key_of
+from tracer.attach.loader import Program
 from tracer.attach.plan import Plan
 from tracer.attach.program import PORT_HINTS, SLOTS, compiler_flags, program_text
 from tracer.attach.ring import Ring
@@ -35,8 +39,11 @@ from tracer.processes import users
 #: one per CPU would do if calls were not preempted; 64 allow for that. The kernel's limit is
 #: 4096 (KRETPROBE_MAXACTIVE_MAX).
 _MAXACTIVE, _MAXACTIVE_LIMIT = 64, 4096
-_BPF_NOEXIST = 1
-_PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+#: The counters of ``struct account`` and ``struct witness``, and ``struct ending`` (bpf/maps.c).
+_ACCOUNT = ("emitted", "lost", "checksum", "missed")
+_WITNESS = ("foreign", "replies", "foreign_replies")
+_ENDING = struct.Struct("<QQ")
 
 
 @dataclass(frozen=True)
@@ -71,29 +78,6 @@ class Ending:
     signal: int
 
 
-class Program(bcc.BPF):  # type: ignore[misc]
-    """BCC's program, whose tables are named by texts.
-
-    BCC wants bytes and warns of each text; where a project makes errors of warnings, as pytest's
-    ``filterwarnings = ["error"]`` does, that would end the tracing.
-    """
-
-    def get_table(self, name: str, **how: Any) -> Any:
-        """The table of this name. Raises KeyError where there is none."""
-        return super().get_table(name.encode(), **how)
-
-    def insert(self, name: str, key: Any, value: Any) -> bool:
-        """Add an entry to a hash table, in one step; False if it has one of this key.
-
-        ``key`` and ``value`` are ctypes values.
-        """
-        table = bcc.lib.bpf_table_fd(self.module, name.encode())
-        exists = bcc.lib.bpf_update_elem(
-            table, ctypes.byref(key), ctypes.byref(value), _BPF_NOEXIST
-        )
-        return not exists
-
-
 class Probes:
     """The attached probes of one plan.
 
@@ -118,51 +102,61 @@ class Probes:
                 f"{ring_bytes} bytes is no power of two of at least {page}",
                 "give --ring-size such as 1M, 16M or 64M",
             )
-        flags = compiler_flags(plan, Btf.of_running_kernel(), ring_bytes // page, protocols)
         self.plan = plan
         self._breakpoints: list[int] = []
+        self._kprobes: list[Any] = []
         self._copy_address = (
             doctor.symbol_address("_copy_to_user") if plan.copy == BREAKPOINT else 0
         )
         self._relayed: set[int] = set()
         self._ran_as: set[tuple[int, int]] = set()
+        btf = Btf.of_running_kernel()
+        compiled = _compiled(compiler_flags(plan, btf, protocols))
         try:
-            self._bpf: Any = Program(text=program_text().encode(), cflags=flags)
-        except Exception as error:
-            raise TracerError(
-                "cannot load the probes",
-                str(error).strip().splitlines()[0] if str(error).strip() else "the compiler failed",
-                "see the messages above; 'tracer doctor' shows what this kernel lacks",
-            ) from error
+            self._program = Program(compiled, btf, ring_bytes)
+        except OSError as error:
+            raise _cannot_load(error) from error
         try:
-            self._attach_kprobes()
-            if plan.copy == RELAY:
-                self._bpf.attach_raw_tracepoint(tp=b"copy_to_user", fn_name=b"on_copy_relay")
-            self._threads = Threads(self._bpf, SLOTS, options)
-            self.ring = Ring(self._bpf["events"].map_fd, ring_bytes)
+            self._attach()
+            maps = self._program.maps
+            self._threads = Threads(maps, SLOTS, options)
+            self.ring = Ring(maps["events"].fd, ring_bytes)
         except BaseException:
-            self._bpf.cleanup()
+            self._detach()
             raise
 
-    def _attach_kprobes(self) -> None:
+    def _attach(self) -> None:
+        try:
+            self._program.attach()
+            if self.plan.copy == RELAY:
+                self._program.attach_tracepoint("on_copy_relay", "copy_to_user")
+        except (OSError, RefusedError) as error:
+            raise _cannot_load(error) from error
         probed = [f for f in FUNCTIONS if self.plan.functions[f.name] == KPROBE]
+        if not probed:
+            return
+        from tracer.attach.libbcc import ENTRY, RETURN, Kprobe
+
         try:
             for function in probed:
                 if function.entry:
-                    self._bpf.attach_kprobe(
-                        event=function.name.encode(), fn_name=f"entry_{function.name}".encode()
-                    )
+                    program = self._program.load(f"entry_{function.name}", loader.KPROBE)
+                    self._kprobes.append(Kprobe(program, ENTRY, function.name))
             for function in probed:
                 if function.returns:
-                    self._bpf.attach_kretprobe(
-                        event=function.name.encode(),
-                        fn_name=f"return_{function.name}".encode(),
-                        maxactive=_maxactive(function),
-                    )
-        except Exception as error:
+                    program = self._program.load(f"return_{function.name}", loader.KPROBE)
+                    instances = _maxactive(function)
+                    self._kprobes.append(Kprobe(program, RETURN, function.name, instances))
+        except (OSError, RefusedError) as error:
             raise TracerError(
                 "cannot attach a kprobe", str(error), "see 'tracer doctor', or the kernel log"
             ) from error
+
+    def _detach(self) -> None:
+        for kprobe in self._kprobes:
+            kprobe.close()
+        self._kprobes.clear()
+        self._program.close()
 
     def trace(self, tgid: int, *, fresh: bool = True) -> None:
         """Trace every thread of the process ``tgid``, and all that they start from now on.
@@ -209,22 +203,22 @@ class Probes:
 
     def users(self) -> set[int]:
         """The user ids that traced processes had, as far as they were noted."""
-        noted = {int(key.value) & 0xFFFFFFFF for key in self._bpf["users"]}
+        keys = self._program.maps["users"].keys()
+        noted = {_U64.unpack(key)[0] & 0xFFFFFFFF for key in keys}
         return noted | {uid for _tgid, uid in self._ran_as}
 
     def _noted(self, tgid: int, uid: int) -> bool:
-        users = self._bpf["users"]
-        return users.get(users.Key(tgid << 32 | uid)) is not None
+        return self._program.maps["users"].get(_U64.pack(tgid << 32 | uid)) is not None
 
     def _note_users(self, tgid: int) -> None:
         self._ran_as |= {(tgid, uid) for uid in users(tgid)}
 
     def trace_socket(self, socket: BoundSocket, tgid: int) -> None:
         """Trace messages to a netlink socket that process ``tgid`` bound before it was traced."""
-        hints, ports = self._bpf["port_hints"], self._bpf["ports"]
-        hints[hints.Key(socket.portid % PORT_HINTS)] = hints.Leaf(1)
+        maps = self._program.maps
+        maps["port_hints"].put(_U32.pack(socket.portid % PORT_HINTS), _U32.pack(1))
         key = _port_key(socket.netns, socket.proto, socket.portid)
-        ports[ports.Key(key)] = ports.Leaf(tgid)
+        maps["ports"].put(_U64.pack(key), _U32.pack(tgid))
         if self.plan.marks:
             self._mark_socket(socket.fd, tgid)
 
@@ -236,9 +230,7 @@ class Probes:
         with suppress(OSError):
             here = descriptor_of(tgid, fd)
             try:
-                key, value = ctypes.c_int(here), ctypes.c_uint32(0)
-                table = bcc.lib.bpf_table_fd(self._bpf.module, b"marked_sockets")
-                bcc.lib.bpf_update_elem(table, ctypes.byref(key), ctypes.byref(value), 0)
+                self._program.maps["marked_sockets"].put(_U32.pack(here), _U32.pack(0))
             finally:
                 os.close(here)
 
@@ -247,59 +239,48 @@ class Probes:
 
         Does nothing if the thread has ended.
         """
-        attr = bcc.Perf.perf_event_attr()
-        attr.type, attr.size = _PERF_TYPE_BREAKPOINT, ctypes.sizeof(attr)
-        attr.bp_type, attr.sample_period = _HW_BREAKPOINT_X, 1
-        attr.bp_addr = self._copy_address
-        attr.bp_len = 8
-        attr.inherit = 1
-        program = self._bpf.load_func(b"on_copy_breakpoint", bcc.BPF.PERF_EVENT)
-        fd = bcc.lib.bpf_attach_perf_event_raw(program.fd, ctypes.byref(attr), tid, -1, -1, 0)
-        if fd >= 0:
-            self._breakpoints.append(fd)
+        from tracer.attach.libbcc import attach_breakpoint
+
+        program = self._program.load("on_copy_breakpoint", loader.PERF_EVENT)
+        try:
+            self._breakpoints.append(attach_breakpoint(program, self._copy_address, tid))
+        except ProcessLookupError:
             return
-        code = ctypes.get_errno()
-        if code == errno.ESRCH:
-            return
-        raise TracerError(
-            "cannot set the breakpoint on _copy_to_user",
-            os.strerror(code),
-            "raise 'ulimit -n': every thread takes one"
-            if code == errno.EMFILE
-            else "a debugger may hold all four of the processor's; use --copy relay",
-        )
+        except OSError as error:
+            raise TracerError(
+                "cannot set the breakpoint on _copy_to_user",
+                os.strerror(error.errno or 0),
+                "raise 'ulimit -n': every thread takes one"
+                if error.errno == errno.EMFILE
+                else "a debugger may hold all four of the processor's; use --copy relay",
+            ) from error
 
     def accounts(self) -> dict[str, Account]:
         """The counts of every point of `RECORD_POINTS`, by name."""
-        table = self._bpf["accounts"]
-        result = {}
-        for code, name in enumerate(RECORD_POINTS):
-            cpus = table[table.Key(code)]
-            result[name] = Account(
-                emitted=sum(cpu.emitted for cpu in cpus),
-                lost=sum(cpu.lost for cpu in cpus),
-                checksum=sum(cpu.checksum for cpu in cpus) % 2**64,
-                missed=sum(cpu.missed for cpu in cpus),
-            )
-        return result
+        return {
+            name: Account(**self._counts("accounts", code, _ACCOUNT))
+            for code, name in enumerate(RECORD_POINTS)
+        }
 
     def witnesses(self) -> dict[str, dict[str, int]]:
         """Counts at the module's tracepoints by channel (``struct witness`` in bpf/maps.c)."""
-        table = self._bpf["witnesses"]
-        result = {}
-        for code, name in enumerate(("setsockopt", "getsockopt", "netlink", "icmp")):
-            cpus = table[table.Key(code)]
-            result[name] = {
-                field: sum(getattr(cpu, field) for cpu in cpus)
-                for field in ("foreign", "replies", "foreign_replies")
-            }
-        return result
+        return {
+            name: self._counts("witnesses", code, _WITNESS)
+            for code, name in enumerate(("setsockopt", "getsockopt", "netlink", "icmp"))
+        }
+
+    def _counts(self, name: str, number: int, fields: tuple[str, ...]) -> dict[str, int]:
+        """The entry of a per-CPU array of 64-bit counters, summed over the CPUs."""
+        value = self._program.maps[name].get(_U32.pack(number))
+        assert value is not None, f"the array {name} has no entry {number}"
+        sums = np.frombuffer(value, np.uint64).reshape(-1, len(fields)).sum(axis=0)
+        return dict(zip(fields, sums.tolist(), strict=True))
 
     def recursion_misses(self) -> int:
         """How many probe runs the kernel skipped since the same program ran on that CPU already."""
         total = 0
-        for function in self._bpf.funcs.values():
-            for line in _fdinfo(function.fd):
+        for program in self._program.loaded():
+            for line in _fdinfo(program):
                 if line.startswith("recursion_misses:"):
                     total += int(line.split()[1])
         return total
@@ -321,7 +302,7 @@ class Probes:
         for tgid in self._threads.processes():
             self._note_users(tgid)
         stopped = self._threads.stop()
-        self._bpf["ports"].clear()
+        self._program.maps["ports"].clear()
         if self._relayed:
             relay.dismiss(self._relayed)
             self._relayed.clear()
@@ -330,17 +311,17 @@ class Probes:
     def endings(self) -> dict[int, Ending]:
         """How traced threads ended, by thread id; of more than MAX_THREADS the latest ones."""
         return {
-            key.value: Ending(leaf.ended_ns, leaf.signal)
-            for key, leaf in self._bpf["endings"].items()
+            _U32.unpack(key)[0]: Ending(*_ENDING.unpack(value))
+            for key, value in self._program.maps["endings"].items()
         }
 
     def forget(self) -> None:
         """Stop tracing, and drop what the maps and the ring hold, before another recording."""
         self.stop_tracing()
         self._remove_breakpoints()
-        self._bpf["endings"].clear()
+        self._program.maps["endings"].clear()
         self._ran_as.clear()
-        self._bpf["users"].clear()
+        self._program.maps["users"].clear()
         self.ring.read()
         self.ring.odd = NotUnderstood()
 
@@ -350,12 +331,44 @@ class Probes:
         self._remove_breakpoints()
         self._threads.close()
         self.ring.close()
-        self._bpf.cleanup()
+        self._detach()
 
     def _remove_breakpoints(self) -> None:
         for fd in self._breakpoints:
             os.close(fd)
         self._breakpoints.clear()
+
+
+def _compiled(flags: list[str]) -> Compiled:
+    """The probes, compiled with these flags now or by an earlier recorder."""
+    text = program_text()
+
+    def make() -> Compiled:
+        try:
+            from tracer.attach.libbcc import compiled
+
+            return compiled(text, flags)
+        except Exception as error:
+            raise _cannot_load(error) from error
+
+    return kept(key_of([_bcc_version(), text, *flags]), make)
+
+
+def _bcc_version() -> str:
+    """What BCC says of its version, without importing it; empty where it is not installed."""
+    spec = find_spec("bcc")
+    if spec is None or spec.origin is None:
+        return ""
+    return Path(spec.origin).with_name("version.py").read_text()
+
+
+def _cannot_load(error: Exception) -> TracerError:
+    said = str(error).strip()
+    return TracerError(
+        "cannot load the probes",
+        said.splitlines()[0] if said else "the compiler failed",
+        "see the messages above; 'tracer doctor' shows what this kernel lacks",
+    )
 
 
 def _port_key(netns: int, proto: int, portid: int) -> int:

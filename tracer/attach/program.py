@@ -40,7 +40,7 @@ def program_text() -> str:
     return "\n".join(parts)
 
 
-def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, int]) -> list[str]:
+def compiler_flags(plan: Plan, btf: Btf, protocols: tuple[int, int]) -> list[str]:
     """The macros that the program text expects."""
     try:
         offsets = OFFSETS | (STORAGE if plan.marks else {})
@@ -67,7 +67,6 @@ def compiler_flags(plan: Plan, btf: Btf, ring_pages: int, protocols: tuple[int, 
         f"-DSLOTS={SLOTS}",
         f"-DMAX_PORTS={MAX_PORTS}",
         f"-DPORT_HINTS={PORT_HINTS}",
-        f"-DRING_PAGES={ring_pages}",
         "-Wno-unused-function",
         "-Wno-int-conversion",
     ]

@@ -12,11 +12,13 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tracer.attach.bpf import Map
 from tracer.attach.slot import FREE, THREAD_DTYPE, TID, OpenCall, open_call
 
 #: System call 324 of x86-64; its command 1 waits for every processor (membarrier(2)).
@@ -34,16 +36,15 @@ class Stopped:
 class Threads:
     """The slots of one program, and the threads in them.
 
-    ``program`` is that of the probes, ``count`` the number of slots. ``options`` are the numbers of
-    msgchan's socket options, by which an open call is known to be one of the module's.
+    ``maps`` are those of the probes, ``count`` is the number of slots. ``options`` are the numbers
+    of msgchan's socket options, by which an open call is known to be one of the module's.
     """
 
-    def __init__(self, program: Any, count: int, options: range) -> None:
-        self._program = program
-        self._spilled, self._owners = program["spilled"], program["owners"]
+    def __init__(self, maps: Mapping[str, Map], count: int, options: range) -> None:
+        self._spilled, self._owners = maps["spilled"], maps["owners"]
         self._options = options
         size = -(-count * THREAD_DTYPE.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        self._map = mmap.mmap(program["slots"].map_fd, size, mmap.MAP_SHARED)
+        self._map = mmap.mmap(maps["slots"].fd, size, mmap.MAP_SHARED)
         self._slots = np.frombuffer(self._map, THREAD_DTYPE, count)
         self._slots["ids"] = FREE
 
@@ -56,10 +57,10 @@ class Threads:
         """The process id of a traced thread, None if the thread is not traced."""
         ids = int(self._slots["ids"][tid % self._slots.size])
         if ids == FREE or ids & TID != tid:
-            spilled = self._spilled.get(self._spilled.Key(tid))
+            spilled = self._spilled.get(_u32(tid))
             if spilled is None:
                 return None
-            ids = int(spilled.ids)
+            ids = _ids(spilled)
         return ids >> 32
 
     def enter(self, tid: int, tgid: int, *, fresh: bool) -> None:
@@ -69,20 +70,17 @@ class Threads:
         """
         index = tid % self._slots.size
         slot = self._slots[index : index + 1]
-        if not self._program.insert("owners", ctypes.c_uint32(index), ctypes.c_uint32(tid)):
+        if not self._owners.insert(_u32(index), _u32(tid)):
             if self.process_of(tid) is None:
                 slot["crowded"] = 1
-                self._spilled[self._spilled.Key(tid)] = self._leaf(tid, tgid, fresh)
+                thread = np.zeros(1, THREAD_DTYPE)
+                thread["ids"], thread["fresh"] = tgid << 32 | tid, fresh
+                self._spilled.put(_u32(tid), thread.tobytes())
             return
         for name in ("open", "marked", "broadcasting", "watched", "dump_ns"):
             slot[name] = 0
         slot["fresh"] = fresh
         slot["ids"] = tgid << 32 | tid  # last: from here on the probes use the slot
-
-    def _leaf(self, tid: int, tgid: int, fresh: bool) -> Any:
-        thread = np.zeros(1, THREAD_DTYPE)
-        thread["ids"], thread["fresh"] = tgid << 32 | tid, fresh
-        return self._spilled.Leaf.from_buffer_copy(thread.tobytes())
 
     def stop(self) -> Stopped:
         """Trace no thread any more; returns those that still ran, and their open calls.
@@ -98,16 +96,16 @@ class Threads:
             here = np.flatnonzero(self._slots["ids"] != FREE)
             ids = self._slots["ids"][here].copy()
             self._slots["ids"][here] = FREE
-            spilled = [leaf for _key, leaf in self._spilled.items_lookup_and_delete_batch()]
+            spilled = self._spilled.take()
             if not here.size and not spilled:
                 return Stopped(sorted(running), calls)
             _wait_for_probes()
             stopped = self._slots[here].copy()
             stopped["ids"] = ids
-            for leaf in spilled:
-                stopped = np.append(stopped, np.frombuffer(bytes(leaf), THREAD_DTYPE))
+            for thread in spilled:
+                stopped = np.append(stopped, np.frombuffer(thread, THREAD_DTYPE, 1))
             for index in here.tolist():
-                self._owners.pop(self._owners.Key(index), None)
+                self._owners.remove(_u32(index))
             running.update((stopped["ids"] & TID).tolist())
             found = (open_call(thread, self._options) for thread in stopped)
             calls.extend(call for call in found if call is not None)
@@ -115,8 +113,16 @@ class Threads:
     def processes(self) -> set[int]:
         """The ids of the processes that have a traced thread."""
         ids = self._slots["ids"]
-        spilled = {int(leaf.ids) >> 32 for leaf in self._spilled.values()}
+        spilled = {_ids(value) >> 32 for _key, value in self._spilled.items()}
         return spilled.union((ids[ids != FREE] >> 32).tolist())
+
+
+def _u32(number: int) -> bytes:
+    return struct.pack("<I", number)
+
+
+def _ids(thread: bytes) -> int:
+    return int(np.frombuffer(thread, THREAD_DTYPE, 1)["ids"][0])
 
 
 def _wait_for_probes() -> None:

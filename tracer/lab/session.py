@@ -12,15 +12,21 @@ from pathlib import Path
 
 from tracer.errors import TracerError
 from tracer.lab import console
-from tracer.lab.vm import Machine, run
+from tracer.lab.vm import CACHED_ROOT, Machine, interactive, run
+from tracer.resources import project_root
 
 FINDING = 1
 TIMED_OUT = 124
 #: Tells programs in the guest which directory of the host they can write to.
 _SHARED_VARIABLE = "TRACER_SHARED"
 
+# virtme-ng mounts the host's files without a cache: Python asks for thousands of files when it
+# starts, and each question goes to the host and back. So what nobody changes while a guest runs
+# is mounted once more, with a cache that is never checked; the shared directory stays as it was.
+#
 # $state is a file in the shared directory, which says how far the guest came: it is empty, or
 # holds "refused WHY", "started" or "exited STATUS".
+_CACHE_OPTIONS = "ro,trans=virtio,version=9p2000.L,access=any,msize=524288,cache=loose"
 _SCRIPT = """\
 #!/bin/sh
 # Written by tracer lab; runs as root in the guest.
@@ -31,6 +37,18 @@ refuse() {{
 }}
 echo "<6>{up}" >/dev/kmsg
 {exports}
+cached=/run/{tag}
+mkdir -p $cached/host $cached/shared $cached/upper $cached/work &&
+	mount -t 9p -o {options} {tag} $cached/host &&
+	mount --bind {shared} $cached/shared &&
+	mount -t overlay -o \
+		lowerdir=$cached/host/usr,upperdir=$cached/upper,workdir=$cached/work usr /usr ||
+	refuse "the host's files cannot be mounted with a cache"
+for directory in {cached}; do
+	mount --bind "$cached/host$directory" "$directory" ||
+		refuse "$directory cannot be mounted with a cache"
+done
+mount --bind $cached/shared {shared} || refuse "{shared} cannot be mounted again"
 ip link set lo up || refuse "the loopback interface does not come up"
 clock=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
 case $clock in
@@ -72,7 +90,8 @@ def run_command(
     """
     script, state = directory / "guest.sh", directory / "state"
     state.touch()
-    script.write_text(_script(state, command, module, _environment(machine, module)))
+    environment = _environment(machine, module)
+    script.write_text(_script(state, machine.shared, command, module, environment))
     returned = run(machine, script, timeout)
     log = machine.console.read_text(errors="replace") if machine.console.exists() else ""
     return judge(state.read_text().strip(), log, machine.console, returned, timeout)
@@ -114,14 +133,34 @@ def judge(
     return Outcome(FINDING, ["the guest died while the command ran", *where, *recent])
 
 
+def cached_directories(edited: bool) -> list[Path]:
+    """The directories, beside /usr, whose files the guest reads through a cache.
+
+    They are Python's environment and the checkout; of the checkout's own files the guest must
+    see every change if they may be ``edited`` meanwhile, as beside a shell in the guest.
+    """
+    found = [Path(sys.prefix)]
+    if (root := project_root()) and not edited:
+        found.append(root)
+    return [path for path in found if not path.is_relative_to("/usr")]
+
+
 def _script(
-    state: Path, command: Sequence[str], module: Path | None, environment: Mapping[str, str]
+    state: Path,
+    shared: Path,
+    command: Sequence[str],
+    module: Path | None,
+    environment: Mapping[str, str],
 ) -> str:
     exports = "\n".join(f"export {name}={shlex.quote(v)}" for name, v in environment.items())
     load = f'insmod {shlex.quote(str(module))} || refuse "msgchan does not load"' if module else ""
     return _SCRIPT.format(
         state=shlex.quote(str(state)),
         exports=exports,
+        tag=CACHED_ROOT,
+        options=_CACHE_OPTIONS,
+        cached=shlex.join(map(str, cached_directories(interactive()))),
+        shared=shlex.quote(str(shared.resolve())),
         load=load,
         cwd=shlex.quote(str(Path.cwd())),
         up=console.GUEST_IS_UP,

@@ -41,7 +41,6 @@ _KERNEL_OPTIONS = (
 # timeouts in the guest would expire without reason, and are switched off.
 _DETERMINISTIC_KERNEL_OPTIONS = (
     "nokaslr",
-    "norandmaps",
     "udev.event_timeout=1000000",
     "sysctl.kernel.hung_task_timeout_secs=0",
 )
@@ -55,6 +54,15 @@ _DETERMINISTIC_QEMU = (
 # QEMU 7.2 computes wrong results for some AVX2 instructions: numpy's argsort returned
 # wrong orders. tests/kernel/test_guest.py checks.
 _EMULATED_QEMU = ("-cpu", "max,-avx,-avx2,-fma,-f16c")
+# The same address of a library in every process: an emulator translates code by address, and so
+# it translates a library once instead of once a process.
+_EMULATED_KERNEL_OPTIONS = ("norandmaps",)
+#: The name under which the guest can mount the host's files a second time; see session.py.
+CACHED_ROOT = "tracer-cached"
+_CACHED_ROOT_QEMU = (
+    *("-fsdev", f"local,id={CACHED_ROOT},path=/,security_model=none,readonly=on,multidevs=remap"),
+    *("-device", f"virtio-9p-pci,fsdev={CACHED_ROOT},mount_tag={CACHED_ROOT}"),
+)
 # After a signal, wait at most so long until the guest's last output has been passed on.
 _PATIENCE_SECONDS = 0.2
 # How often a machine is booted at most, and how often its console is looked at meanwhile.
@@ -90,13 +98,15 @@ class Machine:
         argv += [] if self.kvm else ["--disable-kvm"]
         argv += [f"--rwdir={self.shared}"]
         argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS if Path(path).is_dir()]
-        options = _KERNEL_OPTIONS + (_DETERMINISTIC_KERNEL_OPTIONS if self.deterministic else ())
+        options = _KERNEL_OPTIONS + (() if self.kvm else _EMULATED_KERNEL_OPTIONS)
+        options += _DETERMINISTIC_KERNEL_OPTIONS if self.deterministic else ()
         argv += [word for option in options for word in ("--kopt", option)]
         # Only the script's path is passed on the kernel command line, which is limited to 2 kB.
         argv += ["--script-sh", f"sh '{script}'", "--qemu-opts"]
         # virtme-ng sends a guest's serial console to /dev/null: redirect that to our file. A second
         # serial port would not help, since the kernel has one console per driver.
         argv += ["-set", f"chardev.console.path={self.console}"]
+        argv += _CACHED_ROOT_QEMU
         argv += () if self.kvm else _EMULATED_QEMU
         argv += _DETERMINISTIC_QEMU if self.deterministic else ()
         return argv
@@ -135,7 +145,7 @@ def _run_once(machine: Machine, script: Path, deadline: float, boot: Boot | None
     with _held_signals() as signals:
         group = Group(
             machine.command(script),
-            stdin=subprocess.PIPE if _interactive() else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if interactive() else subprocess.DEVNULL,
             # Pipes, not files: QEMU would truncate and overwrite a file.
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -248,7 +258,8 @@ def _relay(group: Group, source: IO[bytes], fd: int, closed: threading.Event) ->
     return thread
 
 
-def _interactive() -> bool:
+def interactive() -> bool:
+    """Whether a person may type into the guest: standard input is a terminal."""
     return os.isatty(0)
 
 

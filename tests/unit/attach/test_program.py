@@ -37,7 +37,7 @@ class Types:
 
 
 def flags(plan: Plan, types: Any = None) -> list[str]:
-    return compiler_flags(plan, types or Types(), 16, (30, 31))
+    return compiler_flags(plan, types or Types(), (30, 31))
 
 
 def test_every_file_of_bpf_is_in_the_program_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tracer.errors import TracerError
 from tracer.lab import console, session, vm
+from tracer.resources import project_root
 
 CONSOLE = Path("console.log")
 CALM = f"boot\n[ 7.0] {console.GUEST_IS_UP}\n[ 8.0] reboot: Power down\n"
@@ -85,3 +86,13 @@ def test_the_guest_knows_what_is_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     assert session.shared_directory() is None
     monkeypatch.setenv("TRACER_SHARED", variables["TRACER_SHARED"])
     assert session.shared_directory() == (tmp_path / "real").resolve()
+
+
+def test_edited_files_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a shell in the guest the checkout may change; Python's environment does not."""
+    monkeypatch.setattr("sys.prefix", "/home/user/venv")
+    root = project_root()
+    assert session.cached_directories(edited=False) == [Path("/home/user/venv"), root]
+    assert session.cached_directories(edited=True) == [Path("/home/user/venv")]
+    monkeypatch.setattr("sys.prefix", "/usr")
+    assert session.cached_directories(edited=True) == []
