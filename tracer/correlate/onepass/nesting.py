@@ -17,6 +17,7 @@ from tracer.correlate.onepass.fields import (
     A_PORT,
     A_QUEUED,
     A_SEQ,
+    A_SINCE,
     A_SIZE,
     A_SOCK,
     A_SOURCE,
@@ -70,7 +71,9 @@ def nested_answers(
         following = m[a + A_NEXT]
         m[a + A_NEXT] = NONE
         m[a + A_STATE] = OPEN
-        inside = enter <= m[a + A_QUEUED] <= leave
+        # An interrupt's message may be queued while the call begins.
+        since = m[a + A_SINCE] if m[a + A_SINCE] >= 0 else m[a + A_QUEUED]
+        inside = enter <= since and m[a + A_QUEUED] <= leave
         if m[first + R_PEER]:
             if inside and m[first + R_FIRST] < 0 and is_sent(m, first, a, dst, size):
                 attach(m, out, first, a, NESTED)

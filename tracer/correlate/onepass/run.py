@@ -55,7 +55,7 @@ WINDOW = 8_192
 #: The same where the code is not compiled, so that the memory is a small list.
 FEW = 1_024
 #: From how many records on it pays to load the compiled functions, and to compile them.
-MANY, VERY_MANY = 20_000, 1_000_000
+MANY, VERY_MANY = 20_000, 200_000
 #: The most pieces of stages that a record brings.
 _PIECES = 8
 
