@@ -24,6 +24,7 @@ from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
 from tracer.frames.slack import Slack, slack_of
+from tracer.recording.format import KINDS
 from tracer.recorder.record import capture, record_command, record_process
 from tracer.run import Run, load
 
@@ -80,7 +81,8 @@ def when_recorded(path: Path, *targets: str) -> Iterator[None]:
 
 
 def slack_in(run: Run) -> Slack:
-    return slack_of(run.meta, run.events, run.sends, run._correlation)
+    rows = {kind: getattr(run._recording, kind) for kind in KINDS}
+    return slack_of(run.meta, rows, run._correlation)
 
 
 def edited(run: Run, directory: Path, factor: int) -> Run:
