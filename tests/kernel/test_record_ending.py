@@ -24,8 +24,8 @@ from tracer.clients.netlink import MsgchanSocket
 from tracer.clients.sockopt import SockoptClient
 from tracer.clients.wire import Op
 from tracer.frames.slack import Slack, slack_of
-from tracer.recording.format import KINDS
 from tracer.recorder.record import capture, record_command, record_process
+from tracer.recording.format import KINDS
 from tracer.run import Run, load
 
 DEADLINE = 600.0
