@@ -9,8 +9,6 @@ import pytest
 from properties import check
 
 from tracer.attach import libbcc
-from tracer.attach.bpf import RefusedError, load_program
-from tracer.attach.loader import RAW_TRACEPOINT
 from tracer.clients.drive import Workload, drive
 from tracer.recorder.record import capture
 from tracer.recorder.session import Options, attach
@@ -34,9 +32,3 @@ def test_a_second_recorder_needs_no_compiler(
         drive(Workload(("netlink", "sockopt"), COUNT))
     check(handle.run)
     assert handle.run.exchanges["channel"].value_counts()["netlink"] >= COUNT
-
-
-def test_what_the_kernel_refuses_is_told_with_its_reason() -> None:
-    """A program without an instruction that ends it."""
-    with pytest.raises(RefusedError, match=r"program broken: .*: .*(exit|last insn)"):
-        load_program("broken", RAW_TRACEPOINT, bytes.fromhex("b700000000000000"))

@@ -18,6 +18,9 @@ WRITTEN = {".c", ".css", ".h", ".j2", ".py", ".sh", ""}
 #: Sources that no file of tests/unit mirrors, and the test that covers each: what needs a kernel
 #: or a virtual machine, and what is only seen through a neighbour.
 COVERED = {
+    "attach/bpf.py": "kernel/test_bpf.py",
+    "attach/libbcc.py": "kernel/test_record_compiled.py",
+    "attach/loader.py": "kernel/test_record_compiled.py",
     "attach/probes.py": "kernel/test_record_session.py",
     "attach/sites.py": "unit/attach/test_plan.py",
     "attach/threads.py": "kernel/test_record_session.py",
@@ -181,4 +184,4 @@ def test_one_file_imports_bcc() -> None:
         if (isinstance(node, ast.Import) and "bcc" in [name.name for name in node.names])
         or (isinstance(node, ast.ImportFrom) and node.module == "bcc")
     ]
-    assert importing == ["tracer/attach/probes.py"]
+    assert importing == ["tracer/attach/libbcc.py"]

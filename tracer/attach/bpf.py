@@ -75,37 +75,45 @@ class Map:
 
     def get(self, key: bytes) -> bytes | None:
         """The value at ``key``, None if there is none."""
-        return self._value.raw if self._element(_LOOKUP, key) else None
+        return self._value.raw if self._element(_LOOKUP, key, errno.ENOENT) else None
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set the value at ``key``. Raises OSError when the map is full."""
         self._value.raw = value
-        if not self._element(_UPDATE, key):
-            raise _error()
+        self._element(_UPDATE, key)
 
     def insert(self, key: bytes, value: bytes) -> bool:
-        """Add a value in one step; False if there is one at ``key`` already, or no room."""
+        """Add a value in one step; False if there is one at ``key`` already.
+
+        Raises OSError when the map is full.
+        """
         self._value.raw = value
-        return self._element(_UPDATE, key, _NOEXIST)
+        return self._element(_UPDATE, key, errno.EEXIST, _NOEXIST)
 
     def remove(self, key: bytes) -> None:
         """Remove the value at ``key``, if there is one."""
-        self._element(_DELETE, key)
+        self._element(_DELETE, key, errno.ENOENT)
 
     def keys(self) -> list[bytes]:
-        """All keys. Others may add and remove meanwhile; those may be among them or not."""
+        """All keys. Others may add and remove meanwhile; those may be among them or not.
+
+        Where the last key has gone meanwhile, the kernel begins anew; so there is a limit.
+        """
         found: list[bytes] = []
         after = None
         following = ctypes.create_string_buffer(self.spec.key_bytes)
-        while True:
+        while len(found) <= 4 * self.spec.entries:
             if after is not None:
                 self._key.raw = after
             where = 0 if after is None else ctypes.addressof(self._key)
             attr = struct.pack("<I4xQQ", self.fd, where, ctypes.addressof(following))
             if _try(_NEXT_KEY, attr) < 0:
-                return list(dict.fromkeys(found))
+                if ctypes.get_errno() != errno.ENOENT:
+                    raise _error()
+                break
             after = following.raw
             found.append(after)
+        return list(dict.fromkeys(found))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys with their values; see :meth:`keys`."""
@@ -139,10 +147,17 @@ class Map:
         """Give the map back; it lives on as long as a program uses it."""
         os.close(self.fd)
 
-    def _element(self, command: int, key: bytes, flags: int = 0) -> bool:
+    def _element(self, command: int, key: bytes, no: int = 0, flags: int = 0) -> bool:
+        """Whether the command succeeded; False for the error ``no``. Raises OSError for others."""
         self._key.raw = key
-        pointers = ctypes.addressof(self._key), ctypes.addressof(self._value)
-        return _try(command, struct.pack("<I4xQQQ", self.fd, *pointers, flags)) >= 0
+        attributes = struct.pack("<I4xQ", self.fd, ctypes.addressof(self._key))
+        if command != _DELETE:  # which refuses what it does not need
+            attributes += struct.pack("<QQ", ctypes.addressof(self._value), flags)
+        if _try(command, attributes) >= 0:
+            return True
+        if ctypes.get_errno() != no:
+            raise _error()
+        return False
 
 
 class RefusedError(Exception):

@@ -8,7 +8,6 @@ import os
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,15 @@ import numpy as np
 from tracer.attach import doctor, loader, relay
 from tracer.attach.bpf import RefusedError
 from tracer.attach.btf import Btf
-from tracer.attach.compiled import Compiled, kept, key_of
 from tracer.attach.loader import Program
 from tracer.attach.plan import Plan
-from tracer.attach.program import PORT_HINTS, SLOTS, compiler_flags, program_text
+from tracer.attach.program import (
+    PORT_HINTS,
+    SLOTS,
+    cannot_load,
+    compiled_program,
+    compiler_flags,
+)
 from tracer.attach.ring import Ring
 from tracer.attach.sites import (
     BREAKPOINT,
@@ -111,11 +115,11 @@ class Probes:
         self._relayed: set[int] = set()
         self._ran_as: set[tuple[int, int]] = set()
         btf = Btf.of_running_kernel()
-        compiled = _compiled(compiler_flags(plan, btf, protocols))
+        compiled = compiled_program(compiler_flags(plan, btf, protocols))
         try:
             self._program = Program(compiled, btf, ring_bytes)
         except OSError as error:
-            raise _cannot_load(error) from error
+            raise cannot_load(error) from error
         try:
             self._attach()
             maps = self._program.maps
@@ -131,7 +135,7 @@ class Probes:
             if self.plan.copy == RELAY:
                 self._program.attach_tracepoint("on_copy_relay", "copy_to_user")
         except (OSError, RefusedError) as error:
-            raise _cannot_load(error) from error
+            raise cannot_load(error) from error
         probed = [f for f in FUNCTIONS if self.plan.functions[f.name] == KPROBE]
         if not probed:
             return
@@ -337,38 +341,6 @@ class Probes:
         for fd in self._breakpoints:
             os.close(fd)
         self._breakpoints.clear()
-
-
-def _compiled(flags: list[str]) -> Compiled:
-    """The probes, compiled with these flags now or by an earlier recorder."""
-    text = program_text()
-
-    def make() -> Compiled:
-        try:
-            from tracer.attach.libbcc import compiled
-
-            return compiled(text, flags)
-        except Exception as error:
-            raise _cannot_load(error) from error
-
-    return kept(key_of([_bcc_version(), text, *flags]), make)
-
-
-def _bcc_version() -> str:
-    """What BCC says of its version, without importing it; empty where it is not installed."""
-    spec = find_spec("bcc")
-    if spec is None or spec.origin is None:
-        return ""
-    return Path(spec.origin).with_name("version.py").read_text()
-
-
-def _cannot_load(error: Exception) -> TracerError:
-    said = str(error).strip()
-    return TracerError(
-        "cannot load the probes",
-        said.splitlines()[0] if said else "the compiler failed",
-        "see the messages above; 'tracer doctor' shows what this kernel lacks",
-    )
 
 
 def _port_key(netns: int, proto: int, portid: int) -> int:

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 from tracer.attach.btf import Btf
+from tracer.attach.compiled import Compiled, kept, key_of
 from tracer.attach.plan import Plan
 from tracer.attach.sites import FENTRY, FUNCTIONS, OFFSETS, STORAGE
 from tracer.attach.sockets import netns_of
@@ -70,3 +74,39 @@ def compiler_flags(plan: Plan, btf: Btf, protocols: tuple[int, int]) -> list[str
         "-Wno-unused-function",
         "-Wno-int-conversion",
     ]
+
+
+def compiled_program(flags: list[str]) -> Compiled:
+    """The probes, compiled with these flags now or by an earlier recorder.
+
+    Raises TracerError when they do not compile.
+    """
+    text = program_text()
+
+    def make() -> Compiled:
+        try:
+            from tracer.attach.libbcc import compiled
+
+            return compiled(text, flags)
+        except Exception as error:
+            raise cannot_load(error) from error
+
+    return kept(key_of([_bcc_version(), text, *flags]), make)
+
+
+def cannot_load(error: Exception) -> TracerError:
+    """What to say when the probes do not compile, or the kernel does not take them."""
+    said = str(error).strip()
+    return TracerError(
+        "cannot load the probes",
+        said.splitlines()[0] if said else "the compiler failed",
+        "see the messages above; 'tracer doctor' shows what this kernel lacks",
+    )
+
+
+def _bcc_version() -> str:
+    """What BCC says of its version, without importing it; empty where it is not installed."""
+    spec = find_spec("bcc")
+    if spec is None or spec.origin is None:
+        return ""
+    return Path(spec.origin).with_name("version.py").read_text()
