@@ -300,11 +300,11 @@ def test_an_answer_in_the_memory_of_an_earlier_one(recorder: Recorder, tmp_path:
     try:
         for name in ("first", "second", "third"):
             (tmp_path / name).mkdir()
-            with Recorder(recorder.probes, tmp_path / name)(full=False) as handle:
-                with open_rtnetlink() as sock:
-                    sock.send(batch(40))
-                    for _ in range(40):
-                        sock.recv(1000)
+            again = Recorder(recorder.probes, tmp_path / name)
+            with again(full=False) as handle, open_rtnetlink() as sock:
+                sock.send(batch(40))
+                for _ in range(40):
+                    sock.recv(1000)
             rows = handle.run.exchanges
             assert rows["channel"].tolist() == ["netlink"] * 40
             assert rows["replies"].eq(1).all()
