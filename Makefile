@@ -4,6 +4,8 @@
 VENV := .venv/bin
 RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 BENCH = runs/bench/$(notdir $(RUN)).json
+# What pytest tells of its slowest tests, to see where the time of `make test` goes.
+SLOWEST = --durations=30 --durations-min=5
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-host test-guest bench lint lab kmod docs clean
@@ -23,10 +25,10 @@ test: lint ## lint; then the tests of this machine and those of the guest, at on
 	$(MAKE) -j2 -k --no-print-directory test-host test-guest
 
 test-host: setup ## unit, lab, browser, notebook and docs tests
-	@scripts/prefixed host $(VENV)/pytest
+	@scripts/prefixed host $(VENV)/pytest $(SLOWEST)
 
 test-guest: setup ## the kernel tests, in the lab
-	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider tests/kernel
+	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider $(SLOWEST) tests/kernel
 
 bench: setup ## what tracing costs, beside other tools: a table, and docs/benchmarks.md
 	@scripts/setup bench

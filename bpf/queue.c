@@ -89,9 +89,9 @@ static inline void keep_part(struct thread *thread, int typed, u64 sk, u64 skb, 
 /* Emit a message that the record of no send call tells of. */
 static inline void emit_queued(struct thread *thread, int typed, u64 sk, u64 skb, u64 now)
 {
-	u32 key = current_key();
-	struct origin *origin = origins.lookup(&key);
 	u16 proto = proto_of(typed, sk), bits;
+	u32 portid = portid_of(sk);
+	struct origin *origin = origin_of(thread, typed, sk, skb, portid);
 	union {
 		struct tracer_extra extra;
 		u64 words[TRACER_RECORD_WORDS];
@@ -100,11 +100,11 @@ static inline void emit_queued(struct thread *thread, int typed, u64 sk, u64 skb
 	bits = describe(&record.extra, typed, sk, skb, proto);
 	record.extra.start_ns = now;
 	record.extra.end_ns = now;
-	if (origin && (!origin->skb || origin->skb == skb)) {
+	if (origin) {
 		record.extra.start_ns = origin->start_ns;
 		record.extra.source = origin->skb ? TRACER_BY_UNICAST : TRACER_BY_BROADCAST;
 	}
-	record.extra.portid = portid_of(sk);
+	record.extra.portid = portid;
 	record.extra.netns = netns_of(typed, sk);
 	if (!thread)
 		bits |= TRACER_X_BYSTANDER;
@@ -175,7 +175,9 @@ static inline int dump_enter(u64 sk)
 {
 	struct thread *thread = traced_thread();
 
-	if (!thread || thread->sk != sk ||
+	if (!thread)
+		return forget_origin(portid_of(sk));
+	if (thread->sk != sk ||
 	    (thread->open != CALL_SEND && thread->open != CALL_RECV))
 		return 0;
 	thread->parts = 0;

@@ -66,7 +66,20 @@ static inline void watch(struct thread *thread, u64 sk, u32 netns, u32 proto, u3
 	thread->closings = closings_now();
 }
 
-/* Note that the current thread, or an interrupt on it, is about to send to a port. */
+/*
+ * Whether a message to this port goes to the socket that the thread's open call sends on.
+ * `sk` is any socket of the message's protocol.
+ */
+static inline int is_answered(struct thread *thread, int typed, u64 sk, u32 portid)
+{
+	return thread && thread->open == CALL_SEND && thread->reached &&
+	       thread->send.portid == portid && thread->send.proto == proto_of(typed, sk);
+}
+
+/*
+ * Note that the current thread, or an interrupt on it, is about to send to a port. Of answers
+ * (is_answered) that is not noted, as the record of their call tells where they come from.
+ */
 static inline int note_origin(u32 dst, u64 skb)
 {
 	u32 at = dst & (PORT_HINTS - 1), *hint = port_hints.lookup(&at), key;
@@ -78,6 +91,33 @@ static inline int note_origin(u32 dst, u64 skb)
 	origin.start_ns = bpf_ktime_get_ns();
 	origin.skb = skb;
 	origins.update(&key, &origin);
+	return 0;
+}
+
+/*
+ * The origin of a message that is being queued; 0: not noted. An earlier note is of no use: the
+ * sk_buff that it names may have been freed, and this one may have got the same address.
+ */
+static inline struct origin *origin_of(struct thread *thread, int typed, u64 sk, u64 skb,
+				       u32 portid)
+{
+	u32 key = current_key();
+	struct origin *origin = origins.lookup(&key);
+
+	if (!origin || !origin->skb)
+		return origin;
+	return origin->skb == skb && !is_answered(thread, typed, sk, portid) ? origin : 0;
+}
+
+/* A dump queues its messages without netlink_unicast: what was noted before is not about them. */
+static inline int forget_origin(u32 portid)
+{
+	u32 at = portid & (PORT_HINTS - 1), *hint = port_hints.lookup(&at), key;
+
+	if (!hint || !*hint)
+		return 0;
+	key = current_key();
+	origins.delete(&key);
 	return 0;
 }
 

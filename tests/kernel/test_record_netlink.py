@@ -260,9 +260,7 @@ def batch(count: int) -> bytes:
 def test_every_message_of_a_buffer_is_a_row(recorder: Recorder, count: int) -> None:
     """Each with its own error, although all have the same sequence number."""
     with recorder(full=False) as handle:
-        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
-        sock.bind((0, 0))
+        sock = open_rtnetlink()
         data = batch(count)
         assert sock.send(data) == len(data)
         for _ in range(count):
@@ -274,6 +272,47 @@ def test_every_message_of_a_buffer_is_a_row(recorder: Recorder, count: int) -> N
     assert rows["status"].eq("error").all()
     assert rows["request_bytes"].eq(32).all()
     assert rows["replies"].eq(1).all()
+
+
+def open_rtnetlink(portid: int = 0) -> socket.socket:
+    """A bound socket with much room; port id 0 leaves the choice to the kernel."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+    sock.bind((portid, 0))
+    return sock
+
+
+def free_an_answer_in_the_middle() -> None:
+    """Have the kernel answer this port, and free that answer before some of another port.
+
+    What is freed last is used again first, and by a request. So the first answer's memory is
+    that of an answer to the next batch.
+    """
+    with open_rtnetlink() as sock, open_rtnetlink(0x7E57_0001) as other:
+        sock.send(batch(1))
+        other.send(batch(8))
+        sock.recv(1000)
+        for _ in range(8):
+            other.recv(1000)
+
+
+def test_an_answer_in_the_memory_of_an_earlier_one(recorder: Recorder, tmp_path: Path) -> None:
+    """What the probes remember of an answer that was not recorded must not be taken for this."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    try:
+        for name in ("first", "second", "third"):
+            (tmp_path / name).mkdir()
+            again = Recorder(recorder.probes, tmp_path / name)
+            with again(full=False) as handle, open_rtnetlink() as sock:
+                sock.send(batch(40))
+                for _ in range(40):
+                    sock.recv(1000)
+            rows = handle.run.exchanges
+            assert rows["channel"].tolist() == ["netlink"] * 40
+            assert rows["replies"].eq(1).all()
+            free_an_answer_in_the_middle()
+    finally:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def test_a_buffer_is_split_where_the_kernel_splits_it(recorder: Recorder) -> None:

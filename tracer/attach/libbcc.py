@@ -16,7 +16,6 @@ import bcc
 from tracer.attach.bpf import MapSpec
 from tracer.attach.compiled import Compiled, function_of
 
-VERSION = str(bcc.__version__)
 _PERF_TYPE_BREAKPOINT, _HW_BREAKPOINT_X = 5, 4
 #: ``enum bpf_probe_attach_type`` of BCC's libbpf.h.
 ENTRY, RETURN = 0, 1
@@ -65,7 +64,7 @@ def _declare(lib: Any) -> None:
 
 
 class Kprobe:
-    """A program attached to the entry or the return of a kernel function, by its address.
+    """A program attached by a kprobe event to the entry or the return of a kernel function.
 
     ``instances`` is for returns how many calls may be in progress, see ``maxactive`` in the
     kernel's ``Documentation/trace/kprobes.rst``. Raises OSError.

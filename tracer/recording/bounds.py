@@ -63,14 +63,18 @@ class Budget:
         tail = file.read(8)
         if len(tail) == 8 and struct.unpack("<I", tail[:4])[0] > FOOTER_BYTES:
             raise TooLargeError(f"its footer is larger than {FOOTER_BYTES >> 20} MiB")
-        file.seek(0)
-        footer = pq.ParquetFile(file, thrift_container_size_limit=_CONTAINERS).metadata
+        # By its path Arrow reads it without Python. Of a Python file one of its threads may be
+        # left waiting for Python when that exits, which ends the process with SIGABRT:
+        # https://github.com/apache/arrow/issues/50482
+        source = f"/proc/self/fd/{file.fileno()}"
+        with pq.ParquetFile(source, thrift_container_size_limit=_CONTAINERS) as parquet:
+            footer = parquet.metadata
         _check_pages(file, footer)
         self._rows += ROWS_PER_BYTE * size - footer.num_rows
         if self._rows < 0:
             raise TooLargeError(f"{footer.num_rows} rows in {size} bytes are too many")
         return pq.ParquetFile(
-            file,
+            source,
             metadata=footer,
             # Keep names dictionary-encoded: decoded, one long name could be copied into each
             # of a million rows.
