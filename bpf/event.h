@@ -109,7 +109,6 @@ struct tracer_send {
 /* The bits of struct tracer_recv. */
 #define TRACER_R_COPY		0x001	/* copy_ns, skb and size are valid */
 #define TRACER_R_COPIED		0x002	/* copied_ns is valid */
-#define TRACER_R_DUMPED		0x004	/* netlink_dump ran inside, after the copy */
 
 /* A call of netlink_recvmsg that copied a message, or failed otherwise than by EAGAIN. */
 struct tracer_recv {

@@ -44,7 +44,7 @@ POINTS_OF_KIND = {SEND: (1,), RECV: (2,), OPT: (3, 4), EXTRA: (5, 6, 7, 8, 9, 10
 S_BEGUN, S_DONE, S_QUEUED, S_MODULE = 0x001, 0x002, 0x004, 0x008
 S_TRIED, S_DUMP, S_LAST, S_HEADLESS, S_SEVERAL = 0x010, 0x020, 0x040, 0x080, 0x100
 #: The bits of ``struct tracer_recv``.
-R_COPY, R_COPIED, R_DUMPED = 0x001, 0x002, 0x004
+R_COPY, R_COPIED = 0x001, 0x002
 #: The bits of ``struct tracer_opt``.
 O_BEGUN, O_DONE, O_COPY, O_COPIED, O_MODULE, O_LEFT = 0x001, 0x002, 0x004, 0x008, 0x010, 0x020
 #: The bits of ``struct tracer_extra``.

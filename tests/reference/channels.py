@@ -34,7 +34,7 @@ from tracer.recording import SCHEMAS
 
 NLM_F_ACK, NLM_F_DUMP = 0x4, 0x300
 MSG_PEEK = 0x2
-R_COPY, R_COPIED, R_DUMPED = 0x1, 0x2, 0x4
+R_COPY, R_COPIED = 0x1, 0x2
 O_BEGUN, O_DONE, O_COPY, O_COPIED, O_MODULE, O_LEFT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 MODULE, PLAIN, BATCH, DUMP, ASYNC, PEER, HEADLESS = range(7)
 #: How many messages a buffer has, by choice.
@@ -290,7 +290,6 @@ def _receive(machine: Machine, thread: Thread, socket: Socket, digits: Digits) -
         machine.release(skb)
         yield
         if socket.dump and len(socket.queue) < ROOM:
-            recv["bits"] |= R_DUMPED
             yield from machine.dump(thread, socket, 20 + digits.below(5))
             yield
     recv["exit_ns"] = machine.now()

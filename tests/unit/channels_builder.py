@@ -41,7 +41,6 @@ from tracer.event import (
     OPT,
     R_COPIED,
     R_COPY,
-    R_DUMPED,
     RECV,
     S_BEGUN,
     S_DONE,
@@ -241,7 +240,7 @@ def _dump() -> list[Records]:
     )  # fmt: skip
     reads = records_of(
         RECV, "recv", **here, **_span(asked, *names), skb=address([3001, 3002]), size=[3000, 20],
-        ret=[3000, 20], bits=[_READ | R_DUMPED, _READ],
+        ret=[3000, 20], bits=_READ,
     )  # fmt: skip
     later = _span(now + 9000, "enter_ns", "nf_ns", "copy_ns", "copied_ns")
     get = records_of(

@@ -157,7 +157,7 @@ def exchanges(stage_times: Times) -> pd.DataFrame:
     absent = {f"{s}_ns": pd.NA for s in stages.STAGES if s not in ECHO}
     return pd.DataFrame(
         columns
-        | {"channel": "netlink", "name": "msgchan echo", "status": "ok"}
+        | {"channel": "netlink", "name": "msgchan echo", "status": "ok", "buffer": pd.NA}
         | {"total_ns": stage_times.sum(axis=1), "unexplained_ns": 0}
     ).assign(**absent)
 

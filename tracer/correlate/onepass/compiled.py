@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -58,12 +60,30 @@ def functions(fast: bool) -> dict[str, Callable[..., Any]]:
 
 
 def is_compiled() -> bool:
-    """Whether a run before this one has left the compiled functions."""
+    """Whether a run before this one has left the compiled functions for this CPU."""
     if compiler() is None:
         return False
     kept = getattr(functions(True)["window"], "_cache", None)
     path = getattr(kept, "cache_path", None)
-    return path is not None and any(Path(path).glob("*window-*.nbi"))
+    return path is not None and (Path(path) / _mark()).exists()
+
+
+def mark_compiled() -> None:
+    """Note that the functions are compiled and kept, for `is_compiled`."""
+    kept = getattr(functions(True)["window"], "_cache", None)
+    path = getattr(kept, "cache_path", None)
+    if path is not None and any(Path(path).glob("*window-*.nbi")):
+        with suppress(OSError):
+            (Path(path) / _mark()).touch()
+
+
+def _mark() -> str:
+    """A name for this source and CPU: what numba keeps serves no other."""
+    binding = importlib.import_module("llvmlite.binding")
+    features = binding.get_host_cpu_features().flatten()
+    sources = [Path(__file__).with_name(f"{name}.py").stat().st_mtime_ns for name in _MODULES]
+    text = f"{binding.get_host_cpu_name()} {features} {sources}"
+    return f"compiled-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:

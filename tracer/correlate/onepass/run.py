@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tracer.correlate.columns import Ints
-from tracer.correlate.onepass.compiled import functions, is_compiled
+from tracer.correlate.onepass.compiled import functions, is_compiled, mark_compiled
 from tracer.correlate.onepass.fields import (
     C_END,
     C_START,
@@ -92,7 +93,7 @@ def run(
     frames = {kind: _sorted(records[kind], "order") for kind in CALLS}
     total = sum(map(len, frames.values()))
     if fast is None:
-        fast = total >= VERY_MANY or (total >= MANY and is_compiled())
+        fast = pays(total)
     steps = functions(fast)
     lists = isinstance(steps["window"], type(run))
     window = max(min(window, total, FEW if lists else WINDOW), 1)
@@ -109,7 +110,19 @@ def run(
         steps["window"](m, out, entries, *(part.tolist() if lists else part for part in parts))
     m = _roomy(m, 0)
     steps["finish"](m, out, entries)
+    if fast:
+        mark_compiled()
     return _result(m, out, entries)
+
+
+def pays(total: int) -> bool:
+    """Whether compiled functions are worth their loading, or compiling, for so many records.
+
+    In the lab's guest, which is mostly emulated, compiling would take half an hour.
+    """
+    if total < MANY:
+        return False
+    return is_compiled() or (total >= VERY_MANY and os.environ.get("TRACER_LAB") != "1")
 
 
 def _sorted(frame: pd.DataFrame, by: str) -> pd.DataFrame:
