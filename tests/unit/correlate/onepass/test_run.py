@@ -11,9 +11,9 @@ import pytest
 from call_builder import CALLS, Traffic
 
 from tracer.correlate.exchanges import Correlation, correlate
-from tracer.correlate.onepass.compiled import _compiler
+from tracer.correlate.onepass.compiled import _compiler, is_compiled
 from tracer.correlate.onepass.fields import N_TOP
-from tracer.correlate.onepass.run import run
+from tracer.correlate.onepass.run import MANY, VERY_MANY, pays, run
 
 
 @cache
@@ -61,6 +61,34 @@ def test_who_waits_no_longer_than_needed_makes_the_same(seed: int) -> None:
 def test_compiled_code_makes_the_same(seed: int) -> None:
     pytest.importorskip("numba")
     assert_same(made(seed, fast=True), made(seed, fast=False))
+
+
+def test_what_was_compiled_is_known_to_be_of_this_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numba keeps code for one CPU: the guest, which sees the same files, has another."""
+    pytest.importorskip("numba")
+    made(0, fast=True)
+    assert is_compiled()
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another")
+    assert not is_compiled()
+
+
+@pytest.mark.parametrize(
+    ("total", "kept", "lab", "expected"),
+    [
+        (MANY - 1, True, False, False),
+        (MANY, True, False, True),
+        (MANY, False, False, False),
+        (VERY_MANY, False, False, True),
+        (VERY_MANY, False, True, False),
+        (VERY_MANY, True, True, True),
+    ],
+)
+def test_code_is_compiled_where_that_pays(
+    monkeypatch: pytest.MonkeyPatch, total: int, kept: bool, lab: bool, expected: bool
+) -> None:
+    monkeypatch.setattr("tracer.correlate.onepass.run.is_compiled", lambda: kept)
+    monkeypatch.setenv("TRACER_LAB", "1" if lab else "0")
+    assert pays(total) == expected
 
 
 def test_the_order_of_the_tables_is_the_rings() -> None:
