@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import resource
 import struct
 from collections.abc import Iterator
@@ -208,10 +209,21 @@ def attach_program(program: int, tracepoint: str = "") -> int:
     return _call(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", where, program))
 
 
-def raise_memlock_limit() -> None:
-    """Allow this process any number of maps: before 5.11 they counted as locked memory."""
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+def raise_memlock_limit(release: str) -> None:
+    """Allow this process any number of maps, where the kernel counts them as locked memory.
+
+    ``release`` is the kernel's, as ``uname -r`` prints it. Since 5.11 maps are charged to the
+    memory cgroup instead (Linux 5.11, "bpf: Eliminate rlimit-based memory accounting"); then
+    the limit stays as it is, because a traced command inherits it.
+    """
+    version = re.match(r"(\d+)\.(\d+)", release)
+    if version and (int(version[1]), int(version[2])) >= (5, 11):
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    for limit in (resource.RLIM_INFINITY, hard):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))
+            return
 
 
 def _try(command: int, attributes: bytes) -> int:

@@ -30,7 +30,7 @@ class Program:
         self._programs: dict[str, int] = {}
         self._attached: list[int] = []
         self.maps: dict[str, Map] = {}
-        raise_memlock_limit()
+        raise_memlock_limit(os.uname().release)
         try:
             for name, spec in compiled.maps.items():
                 size = ring_bytes if spec.type == RINGBUF else spec.entries
