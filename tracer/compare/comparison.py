@@ -218,14 +218,15 @@ def _aligned(runs: Sequence[Digest]) -> tuple[pd.MultiIndex, Floats]:
     first = runs[0].lines.index
     index = first
     # Most runs have the same lines in the same order; to find each line anew takes long.
-    alike = [run.lines.index.equals(first) for run in runs]
+    names = first.to_list()
+    alike = [run.lines.index.to_list() == names for run in runs]
     for run, same in zip(runs, alike, strict=True):
         if not same:
             index = index[index.isin(run.lines.index)]
     whole = index is first
     tables = []
     for run, same in zip(runs, alike, strict=True):
-        values = run.lines[VALUES].to_numpy(np.float64)
+        values = run.lines.to_numpy(np.float64)
         as_they_are = whole and same
         tables.append(values if as_they_are else values[run.lines.index.get_indexer(index)])
     return index, np.stack(tables)

@@ -40,8 +40,9 @@ class Digest:
 
     lines
         Indexed by channel, name, stage and quantile, if the run has enough settled exchanges
-        for that quantile. Columns: count (exchanges), value_ns (the quantile), low_ns and high_ns
-        (its 99.9 % interval within the run), fast_ns and slow_ns (p10 and p90 of the same stage).
+        for that quantile. Columns (`VALUES`, in that order): count (exchanges), value_ns (the
+        quantile), low_ns and high_ns (its 99.9 % interval within the run), fast_ns and slow_ns
+        (p10 and p90 of the same stage).
     tails
         How many exchanges took at least how long (:mod:`tracer.compare.survival`), by channel,
         name and stage.
