@@ -72,6 +72,8 @@ class Correlation:
         The number of exchanges that had a stage ending before it began; their stages are NA.
     disagreeing
         The number of exchanges whose token is another one in the log than in the kernel.
+    astray
+        The number of messages queued inside a send call that began before it, which cannot be.
     unseen
         The receives in the user's log within which no receive call was observed. Columns
         ``tid``, ``begin_ns``, ``end_ns``.
@@ -87,6 +89,7 @@ class Correlation:
     exchanges: pd.DataFrame
     disordered: int
     disagreeing: int
+    astray: int
     unseen: pd.DataFrame
     unlogged: pd.DataFrame
     logging: dict[str, int]
@@ -144,7 +147,8 @@ def correlate(
     unseen = sends.loc[unread, ["tid", "begin_ns", "end_ns"]].astype(np.int64)
     exchanges = _frame(result, _left(sends, result), tasks, meta)
     return Correlation(
-        exchanges, n[fields.N_DISORDERED], n[fields.N_DISAGREE], unseen.reset_index(drop=True),
+        exchanges, n[fields.N_DISORDERED], n[fields.N_DISAGREE], n[fields.N_ASTRAY],
+        unseen.reset_index(drop=True),
         unlogged, logging, reads, records, sends, tasks, options,
     )  # fmt: skip
 

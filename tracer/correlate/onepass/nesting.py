@@ -25,6 +25,7 @@ from tracer.correlate.onepass.fields import (
     A_TYPE,
     HEADER,
     M_SOCK,
+    N_ASTRAY,
     NESTED,
     NONE,
     OPEN,
@@ -71,9 +72,12 @@ def nested_answers(
         following = m[a + A_NEXT]
         m[a + A_NEXT] = NONE
         m[a + A_STATE] = OPEN
-        # An interrupt's message may be queued while the call begins.
+        # An interrupt's message may be queued while the call begins. None can begin before the
+        # call and be queued inside of it: an interrupt is over before its thread goes on.
         since = m[a + A_SINCE] if m[a + A_SINCE] >= 0 else m[a + A_QUEUED]
         inside = enter <= since and m[a + A_QUEUED] <= leave
+        if since < enter and enter <= m[a + A_QUEUED]:
+            m[N_ASTRAY] += 1
         if m[first + R_PEER]:
             if inside and m[first + R_FIRST] < 0 and is_sent(m, first, a, dst, size):
                 attach(m, out, first, a, NESTED)

@@ -101,6 +101,7 @@ def joins(exchanges: pd.DataFrame, correlation: Correlation, slack: Slack) -> It
         yield compared(name, witness, count, "none expected", 0, slack=cut.total())
     yield none_expected("tokens that disagree", "correlation", correlation.disagreeing)
     yield none_expected("boundaries out of order", "correlation", correlation.disordered)
+    yield none_expected("answers older than their call", "correlation", correlation.astray)
     yield none_expected(
         "negative remainders", "correlation", int((exchanges["unexplained_ns"] < 0).sum())
     )
