@@ -123,13 +123,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(text: str, *before: str) -> subprocess.Popen[bytes]:
         (tmp_path / "guest.sh").write_text(text)
         process = subprocess.Popen(
-            [*before, sys.executable, script_machine_program.__file__, str(tmp_path)],
+            # Whatever ignores signals may have started these tests, such as nohup.
+            ["env", "--default-signal=HUP,INT,TERM", *before,
+             sys.executable, script_machine_program.__file__, str(tmp_path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pipesize=PIPE_SIZE,
             env={**os.environ, "TRACER_TEST": str(tmp_path)},
-        )
+        )  # fmt: skip
         started.append(process)
         return process
 
