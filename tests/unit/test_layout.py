@@ -18,7 +18,6 @@ WRITTEN = {".c", ".css", ".h", ".j2", ".py", ".sh", ""}
 #: Sources that no file of tests/unit mirrors, and the test that covers each: what needs a kernel
 #: or a virtual machine, and what is only seen through a neighbour.
 COVERED = {
-    "attach/bpf.py": "kernel/test_bpf.py",
     "attach/libbcc.py": "kernel/test_record_compiled.py",
     "attach/loader.py": "kernel/test_record_compiled.py",
     "attach/probes.py": "kernel/test_record_session.py",
@@ -38,7 +37,6 @@ COVERED = {
     "correlate/onepass/ending.py": "unit/correlate/test_exchanges.py",
     "correlate/onepass/joining.py": "unit/correlate/test_request.py",
     "correlate/onepass/log.py": "unit/correlate/test_exchanges.py",
-    "correlate/onepass/nesting.py": "unit/correlate/test_batch.py",
     "correlate/onepass/options.py": "unit/correlate/test_sockopt.py",
     "correlate/onepass/receiving.py": "unit/correlate/test_exchanges.py",
     "correlate/onepass/rows.py": "unit/correlate/test_exchanges.py",
