@@ -186,7 +186,7 @@ def test_busy_threads_of_a_running_process(recorder: Recorder) -> None:
     with subprocess.Popen(DRIVE, stdout=subprocess.DEVNULL) as program:
         try:
             wait_for(lambda: len(os.listdir(f"/proc/{program.pid}/task")) >= THREADS)
-            for attempt in range(5):
+            for attempt in range(3):
                 path = recorder.path / f"process-{attempt}"
                 record_process(path, program.pid, duration=3.0, probes=recorder.probes)
                 run = load(path)

@@ -10,12 +10,15 @@ import pytest
 import scipy.special
 
 from tracer.attach.probes import Probes
+from tracer.clients import netlink
 from tracer.pytest_plugin import check
 from tracer.pytest_plugin.fixture import Attached
 from tracer.recorder.session import Options
 
-# pytester forgets what a session inside this one imports, and numpy cannot be loaded twice.
+# pytester forgets what a session inside this one imports, and numpy cannot be loaded twice. To load
+# pyroute2 five times takes a minute.
 assert check
+assert netlink
 assert scipy.special
 
 #: The guest's clock is a wall clock, and noisy: five runs, and a wide margin.

@@ -20,6 +20,8 @@ _COMPLAINT = re.compile(
     r"|\bKASAN: |\bUBSAN: |\bKFENCE: |\bKCSAN: |kmemleak: \d+ new"
     r"|refcount_t: |list_(add|del) corruption|DEBUG_LOCKS_WARN_ON"
 )
+# Where a processor was: its instruction pointer, or a frame of the call trace.
+_FRAME = re.compile(r"\bRIP: |\b[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+")
 # virtme-ng's init process logs its own problems to the console in similar words.
 _NOT_THE_KERNEL = re.compile(r"virtme(-ng)?-init: ")
 
@@ -34,6 +36,19 @@ def complaints(text: str) -> list[str]:
         for line in _since_up(text).splitlines()
         if _COMPLAINT.search(line) and not _NOT_THE_KERNEL.search(line)
     ]
+
+
+def frames(text: str, most: int = 16) -> list[str]:
+    """Where the kernel was at its first complaint: the lines that name functions, ``most`` of them.
+
+    The console's file may be gone when somebody reads what a CI run printed.
+    """
+    lines = iter(_since_up(text).splitlines())
+    found: list[str] = []
+    for line in lines:
+        if _COMPLAINT.search(line) and not _NOT_THE_KERNEL.search(line):
+            found = [following.rstrip() for following in lines if _FRAME.search(following)]
+    return found[:most]
 
 
 def tail(text: str, lines: int = 20) -> list[str]:

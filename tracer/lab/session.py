@@ -124,7 +124,13 @@ def judge(
     status = int(rest) if word == "exited" else FINDING
     if complaints:
         said = [f"  {line}" for line in complaints[:20]]
-        notes = ["the guest's kernel complained:", *said, *where]
+        at = [f"  {line}" for line in console.frames(log)]
+        notes = [
+            "the guest's kernel complained:",
+            *said,
+            *(["it was at:", *at] if at else []),
+            *where,
+        ]
         return Outcome(status or FINDING, notes)
     if word == "exited":
         return Outcome(status, [*where, *recent] if status else [])

@@ -50,6 +50,29 @@ def test_complaints_before_the_guest_was_up_are_the_boot_s_own() -> None:
     assert console.complaints(log) == ["WARNING: CPU: 0 late"]
 
 
+def test_frames_tell_where_the_kernel_was() -> None:
+    log = f"""[ 1.0] Call Trace:
+[ 1.0]  early+0x1/0x2
+[ 7.0] {console.GUEST_IS_UP}
+[ 8.0] msgchan: at usual+0x3/0x4
+[ 9.0] watchdog: BUG: soft lockup - CPU#0 stuck for 268s! [ip:420]\r
+[ 9.0] CPU: 0 PID: 420 Comm: ip Tainted: G           OE      6.1.0 #1\r
+[ 9.0] RIP: 0010:smp_call_function_many_cond+0x12a/0x380\r
+[ 9.0] RAX: 0000000000000001 RBX: ffff88807dc2d4c0\r
+[ 9.0] Call Trace:\r
+[ 9.0]  <TASK>\r
+[ 9.0]  ? flush_tlb+0x10/0x10\r
+[ 9.0]  on_each_cpu_cond_mask+0x24/0x40\r
+"""
+    assert console.frames(log) == [
+        "[ 9.0] RIP: 0010:smp_call_function_many_cond+0x12a/0x380",
+        "[ 9.0]  ? flush_tlb+0x10/0x10",
+        "[ 9.0]  on_each_cpu_cond_mask+0x24/0x40",
+    ]
+    assert console.frames(log, most=1) == console.frames(log)[:1]
+    assert console.frames("all is well at usual+0x3/0x4") == []
+
+
 def test_tail_lies_between_the_guest_s_coming_up_and_the_command_s_end() -> None:
     log = f"boot\n[ 7.0] {console.GUEST_IS_UP}\nfirst\n\nsecond\r\nthird\n"
     log += f"[ 9.0] {console.COMMAND_ENDED}\nPower down\n"
