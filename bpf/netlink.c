@@ -89,7 +89,7 @@ static inline int unicast_enter(int typed, u64 ssk, u64 skb, u32 dst)
 	}
 	if (!dst)
 		return 0;
-	if (is_answered(thread, typed, ssk, dst)) {
+	if (to_sender(thread, typed, ssk, dst)) {
 		thread->send.bits |= TRACER_S_TRIED;
 		if (!(thread->send.bits & (TRACER_S_DONE | TRACER_S_SEVERAL))) {
 			thread->send.done_ns = bpf_ktime_get_ns();

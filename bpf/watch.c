@@ -70,7 +70,7 @@ static inline void watch(struct thread *thread, u64 sk, u32 netns, u32 proto, u3
  * Whether a message to this port goes to the socket that the thread's open call sends on.
  * `sk` is any socket of the message's protocol.
  */
-static inline int is_answered(struct thread *thread, int typed, u64 sk, u32 portid)
+static inline int to_sender(struct thread *thread, int typed, u64 sk, u32 portid)
 {
 	return thread && thread->open == CALL_SEND && thread->reached &&
 	       thread->send.portid == portid && thread->send.proto == proto_of(typed, sk);
@@ -78,7 +78,7 @@ static inline int is_answered(struct thread *thread, int typed, u64 sk, u32 port
 
 /*
  * Note that the current thread, or an interrupt on it, is about to send to a port. Of answers
- * (is_answered) that is not noted, as the record of their call tells where they come from.
+ * (to_sender) that is not noted, as the record of their call tells where they come from.
  */
 static inline int note_origin(u32 dst, u64 skb)
 {
@@ -106,7 +106,7 @@ static inline struct origin *origin_of(struct thread *thread, int typed, u64 sk,
 
 	if (!origin || !origin->skb)
 		return origin;
-	return origin->skb == skb && !is_answered(thread, typed, sk, portid) ? origin : 0;
+	return origin->skb == skb && !to_sender(thread, typed, sk, portid) ? origin : 0;
 }
 
 /* A dump queues its messages without netlink_unicast: what was noted before is not about them. */

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finds the C sources: beside the package in a checkout, inside the package when installed."""
+"""Finds the C sources, which are beside the package or inside it, and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tracer.errors import TracerError
@@ -30,3 +31,12 @@ def source_dir(name: str) -> Path:
             "install tracer again or run it from a checkout",
         )
     return found
+
+
+def cache_dir(name: str) -> Path:
+    """Where what is called ``name`` is kept for this user; it may not exist.
+
+    It is below ``XDG_CACHE_HOME``, or else ``~/.cache``, as the XDG base directory specification
+    has it.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracer" / name

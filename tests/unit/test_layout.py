@@ -33,7 +33,6 @@ COVERED = {
     "compare/verdicts.py": "unit/compare/test_wall_clock.py",
     "correlate/onepass/answers.py": "unit/correlate/test_exchanges.py",
     "correlate/onepass/calls.py": "unit/correlate/test_exchanges.py",
-    "correlate/onepass/compiled.py": "unit/correlate/onepass/test_run.py",
     "correlate/onepass/ending.py": "unit/correlate/test_exchanges.py",
     "correlate/onepass/joining.py": "unit/correlate/test_request.py",
     "correlate/onepass/log.py": "unit/correlate/test_exchanges.py",

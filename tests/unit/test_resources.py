@@ -25,6 +25,14 @@ def test_unknown_sources_are_refused() -> None:
         resources.source_dir("docs")
 
 
+def test_the_cache_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/caches")
+    assert resources.cache_dir("bpf") == Path("/var/caches/tracer/bpf")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert resources.cache_dir("bpf") == Path("/home/someone/.cache/tracer/bpf")
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``pip install .`` would put into site-packages."""

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tracer.attach.bpf import MapSpec
+from tracer.resources import cache_dir
 
 #: How many programs are kept: each plan of sites makes another one.
 _KEPT = 16
@@ -72,7 +73,7 @@ def kept(key: str, make: Callable[[], Compiled]) -> Compiled:
 
     Where nothing can be kept, such as on a full disk, each call makes a new one.
     """
-    directory = _directory()
+    directory = cache_dir("bpf")
     path = directory / f"{key}.json"
     found = _read(path)
     if found is None:
@@ -81,11 +82,6 @@ def kept(key: str, make: Callable[[], Compiled]) -> Compiled:
             _write(path, found)
             _prune(directory)
     return found
-
-
-def _directory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tracer" / "bpf"
 
 
 def _read(path: Path) -> Compiled | None:

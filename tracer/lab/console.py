@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile, islice
 
 # The guest's script writes this line to the console when the stock kernel has booted, before
 # msgchan is loaded: earlier complaints cannot be about msgchan. There are many with a clock that
@@ -31,11 +32,7 @@ def complaints(text: str) -> list[str]:
 
     Only lines after `GUEST_IS_UP` are looked at; all lines if the guest did not come up.
     """
-    return [
-        line.rstrip()
-        for line in _since_up(text).splitlines()
-        if _COMPLAINT.search(line) and not _NOT_THE_KERNEL.search(line)
-    ]
+    return [line.rstrip() for line in _since_up(text).splitlines() if _complains(line)]
 
 
 def frames(text: str, most: int = 16) -> list[str]:
@@ -43,12 +40,8 @@ def frames(text: str, most: int = 16) -> list[str]:
 
     The console's file may be gone when somebody reads what a CI run printed.
     """
-    lines = iter(_since_up(text).splitlines())
-    found: list[str] = []
-    for line in lines:
-        if _COMPLAINT.search(line) and not _NOT_THE_KERNEL.search(line):
-            found = [following.rstrip() for following in lines if _FRAME.search(following)]
-    return found[:most]
+    since = dropwhile(lambda line: not _complains(line), _since_up(text).splitlines())
+    return [line.rstrip() for line in islice(since, 1, None) if _FRAME.search(line)][:most]
 
 
 def tail(text: str, lines: int = 20) -> list[str]:
@@ -63,3 +56,7 @@ def tail(text: str, lines: int = 20) -> list[str]:
 
 def _since_up(text: str) -> str:
     return text.rpartition(GUEST_IS_UP)[2]
+
+
+def _complains(line: str) -> bool:
+    return bool(_COMPLAINT.search(line)) and not _NOT_THE_KERNEL.search(line)

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from tracer.lab.group import Group
+from tracer.resources import cache_dir
 
 # A working KVM shows the kernel's first line within two seconds; a broken one
 # leaves QEMU at "Booting from ROM" for ever.
@@ -22,7 +23,7 @@ _DEVICE = Path("/dev/kvm")
 def usable(kernel_image: Path) -> bool:
     """Whether KVM boots this kernel. The first answer is kept in a file until the host reboots."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    memory = _memory()
+    memory = cache_dir("kvm.json")
     known = _remembered(memory)
     if known.get("boot_id") == boot_id:
         return bool(known["kvm"])
@@ -30,11 +31,6 @@ def usable(kernel_image: Path) -> bool:
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps({"boot_id": boot_id, "kvm": answer}))
     return answer
-
-
-def _memory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tracer" / "kvm.json"
 
 
 def _remembered(memory: Path) -> dict[str, object]:

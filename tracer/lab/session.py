@@ -125,12 +125,8 @@ def judge(
     if complaints:
         said = [f"  {line}" for line in complaints[:20]]
         at = [f"  {line}" for line in console.frames(log)]
-        notes = [
-            "the guest's kernel complained:",
-            *said,
-            *(["it was at:", *at] if at else []),
-            *where,
-        ]
+        at = ["it was at:", *at] if at else []
+        notes = ["the guest's kernel complained:", *said, *at, *where]
         return Outcome(status or FINDING, notes)
     if word == "exited":
         return Outcome(status, [*where, *recent] if status else [])

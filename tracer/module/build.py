@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tracer.errors import TracerError
 from tracer.module import headers
-from tracer.resources import source_dir
+from tracer.resources import cache_dir, source_dir
 
 NAME = "msgchan"
 _SOURCES = ("*.c", "*.h", "Kbuild", "Makefile")
@@ -59,8 +59,7 @@ def build_dir(kver: str, sources: Path) -> Path:
     override = os.environ.get("TRACER_KMOD_BUILD")
     if override:
         return Path(override).absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tracer" / "kmod" / _stamp(kver, sources)
+    return cache_dir("kmod") / _stamp(kver, sources)
 
 
 def _stamp(kver: str, sources: Path) -> str:

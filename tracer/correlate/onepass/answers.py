@@ -79,14 +79,13 @@ from tracer.correlate.onepass.fields import (
     SE_TID,
     SE_UNICAST,
     T_ANS,
-    T_ANS_LAST,
     Numbers,
 )
 from tracer.correlate.onepass.tables import (
+    append,
     socket_of,
     taken,
     thread_of,
-    wait,
 )
 from tracer.correlate.onepass.ways import (
     placed_answer,
@@ -133,7 +132,7 @@ def await_answer(m: Numbers, a: int) -> None:
     if not m[a + A_QUEUEING]:
         m[a + A_QUEUEING] = 1
         m[a + A_DUE] = m[N_NOW]
-        wait(m, N_ANS_DUE, a, A_LATER)
+        append(m, N_ANS_DUE, a, A_LATER)
 
 
 def answer_of_send(m: Numbers, r: Numbers, i: int, sock: int) -> int:
@@ -186,10 +185,5 @@ def queued(m: Numbers, r: Numbers, i: int) -> None:
     if bits & X_SENDING:
         thread = thread_of(m, r[i + EX_TID], r[i + EX_CPU])
         m[a + A_STATE] = PENDING
-        last = m[thread + T_ANS_LAST]
-        if last < 0:
-            m[thread + T_ANS] = a
-        else:
-            m[last + A_NEXT] = a
-        m[thread + T_ANS_LAST] = a
+        append(m, thread + T_ANS, a, A_NEXT)
     arrived(m, a)

@@ -119,6 +119,7 @@ from tracer.correlate.onepass.rows import (
     new_row,
 )
 from tracer.correlate.onepass.tables import (
+    append,
     given_back,
     keeps_log,
     socket_of,
@@ -323,10 +324,4 @@ def extra(m: Numbers, r: Numbers, i: int) -> None:
     m[e + M_RET] = r[i + EX_RET]
     m[e + M_TID] = r[i + EX_TID]
     m[e + M_TGID] = r[i + EX_TGID]
-    m[e + M_NEXT] = NONE
-    last = m[thread + T_MSG_LAST]
-    if last < 0:
-        m[thread + T_MSG] = e
-    else:
-        m[last + M_NEXT] = e
-    m[thread + T_MSG_LAST] = e
+    append(m, thread + T_MSG, e, M_NEXT)

@@ -6,14 +6,21 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
+import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from tracer.resources import cache_dir
+
+#: How many directories of compiled functions are kept.
+_KEPT = 4
 _PACKAGE = "tracer.correlate.onepass"
 #: In the order in which they import each other.
 _MODULES = (
@@ -29,15 +36,20 @@ def compiler() -> Callable[[Any], Any] | None:
         numba = importlib.import_module("numba")
     except ImportError:
         return None
-    return _compiler(numba)
+    return _compiler(numba, _made(directory()))
 
 
-def _compiler(numba: ModuleType) -> Callable[[Any], Any]:
+def _compiler(numba: ModuleType, keep: Path | None) -> Callable[[Any], Any]:
+    """Compiles by numba, which keeps the code in ``keep``, or nowhere."""
+
     def compiled(function: Any) -> Any:
+        if keep is None:
+            return numba.njit(_nrt=False)(function)
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(keep)
         try:
             return numba.njit(cache=True, _nrt=False)(function)
-        except RuntimeError:  # there is no directory in which the code could be kept
-            return numba.njit(_nrt=False)(function)
+        finally:
+            numba.config.CACHE_DIR = before
 
     return compiled
 
@@ -60,30 +72,42 @@ def functions(fast: bool) -> dict[str, Callable[..., Any]]:
 
 
 def is_compiled() -> bool:
-    """Whether a run before this one has left the compiled functions for this CPU."""
-    if compiler() is None:
-        return False
-    kept = getattr(functions(True)["window"], "_cache", None)
-    path = getattr(kept, "cache_path", None)
-    return path is not None and (Path(path) / _mark()).exists()
+    """Whether a run before this one has left the compiled functions of this source and CPU."""
+    return compiler() is not None and any(directory().glob("**/step.window-*.nbi"))
 
 
-def mark_compiled() -> None:
-    """Note that the functions are compiled and kept, for `is_compiled`."""
-    kept = getattr(functions(True)["window"], "_cache", None)
-    path = getattr(kept, "cache_path", None)
-    if path is not None and any(Path(path).glob("*window-*.nbi")):
-        with suppress(OSError):
-            (Path(path) / _mark()).touch()
+def directory() -> Path:
+    """Where the compiled functions are kept: below the user's cache, by what they are made of.
 
-
-def _mark() -> str:
-    """A name for this source and CPU: what numba keeps serves no other."""
+    That is the CPU, the sources, and the constants that these take from elsewhere. numba itself
+    looks at the file of the function alone. If only a function that this calls had changed, or
+    a constant, it would go on with what it had compiled before.
+    """
     binding = importlib.import_module("llvmlite.binding")
-    features = binding.get_host_cpu_features().flatten()
-    sources = [Path(__file__).with_name(f"{name}.py").stat().st_mtime_ns for name in _MODULES]
-    text = f"{binding.get_host_cpu_name()} {features} {sources}"
-    return f"compiled-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    cpu = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    digest = hashlib.sha256(cpu.encode())
+    for name in _MODULES:
+        module = importlib.import_module(f"{_PACKAGE}.{name}")
+        constants = sorted((k, v) for k, v in vars(module).items() if isinstance(v, (int, tuple)))
+        digest.update(f"\0{name}\0{constants}\0{inspect.getsource(module)}".encode())
+    return cache_dir("onepass") / digest.hexdigest()[:32]
+
+
+def _made(keep: Path) -> Path | None:
+    """The directory, made if need be, without older ones; None if it cannot be ours alone."""
+    try:
+        keep.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = keep.parent.stat()
+        if about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return None
+        keep.mkdir(exist_ok=True)
+        others = [path for path in keep.parent.iterdir() if path != keep]
+        others.sort(key=lambda path: path.stat().st_mtime)
+        for old in others[: 1 - _KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        return None
+    return keep
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:

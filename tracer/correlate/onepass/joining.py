@@ -80,8 +80,8 @@ from tracer.correlate.onepass.rows import (
     new_row,
 )
 from tracer.correlate.onepass.tables import (
+    append,
     taken,
-    wait,
 )
 from tracer.event import BY_BROADCAST, BY_DUMP
 
@@ -115,7 +115,7 @@ def enqueue(m: Numbers, q: int) -> None:
     if not m[q + R_QUEUEING]:
         m[q + R_QUEUEING] = 1
         m[q + R_DUE] = m[N_NOW]
-        wait(m, N_REQ_DUE, q, R_LATER)
+        append(m, N_REQ_DUE, q, R_LATER)
 
 
 def attach(m: Numbers, out: Numbers, q: int, a: int, match: int) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tracer.correlate.columns import Ints
-from tracer.correlate.onepass.compiled import functions, is_compiled, mark_compiled
+from tracer.correlate.onepass.compiled import functions, is_compiled
 from tracer.correlate.onepass.fields import (
     C_END,
     C_START,
@@ -110,8 +110,6 @@ def run(
         steps["window"](m, out, entries, *(part.tolist() if lists else part for part in parts))
     m = _roomy(m, 0)
     steps["finish"](m, out, entries)
-    if fast:
-        mark_compiled()
     return _result(m, out, entries)
 
 

@@ -58,8 +58,11 @@ def given_back(m: Numbers, free: int, entry: int) -> None:
     m[free] = entry
 
 
-def wait(m: Numbers, first: int, entry: int, later: int) -> None:
-    """Append an entry to the list of those that wait; ``later`` is the field that links them."""
+def append(m: Numbers, first: int, entry: int, later: int) -> None:
+    """Append an entry to a list; ``later`` is the field that links them.
+
+    At ``first`` and behind it the list's first and last entry are named.
+    """
     m[entry + later] = NONE
     last = m[first + 1]
     if last < 0:

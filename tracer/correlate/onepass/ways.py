@@ -56,9 +56,9 @@ from tracer.correlate.onepass.fields import (
     Numbers,
 )
 from tracer.correlate.onepass.tables import (
+    append,
     given_back,
     taken,
-    wait,
 )
 
 
@@ -93,7 +93,7 @@ def keep(m: Numbers, d: int) -> None:
         m[d + D_CHAIN] = m[m[N_SKB] + 2 * skb + 1]
         m[m[N_SKB] + 2 * skb + 1] = d
     m[d + D_DUE] = m[N_NOW]
-    wait(m, N_RD_DUE, d, D_LATER)
+    append(m, N_RD_DUE, d, D_LATER)
 
 
 def new_read(m: Numbers) -> int:

@@ -11,7 +11,6 @@ import pytest
 from call_builder import CALLS, Traffic
 
 from tracer.correlate.exchanges import Correlation, correlate
-from tracer.correlate.onepass.compiled import _compiler, is_compiled
 from tracer.correlate.onepass.fields import N_TOP
 from tracer.correlate.onepass.run import MANY, VERY_MANY, pays, run
 
@@ -63,15 +62,6 @@ def test_compiled_code_makes_the_same(seed: int) -> None:
     assert_same(made(seed, fast=True), made(seed, fast=False))
 
 
-def test_what_was_compiled_is_known_to_be_of_this_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """numba keeps code for one CPU: the guest, which sees the same files, has another."""
-    pytest.importorskip("numba")
-    made(0, fast=True)
-    assert is_compiled()
-    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another")
-    assert not is_compiled()
-
-
 @pytest.mark.parametrize(
     ("total", "kept", "lab", "expected"),
     [
@@ -114,20 +104,3 @@ def test_the_memory_grows_no_more_once_everything_is_complete() -> None:
         result = run(many, rows["sends"], rows["tasks"], patience=100)
         tops.append(result.n[N_TOP])
     assert tops[1] < 1.2 * tops[0]
-
-
-def test_code_that_cannot_be_kept_is_compiled_all_the_same() -> None:
-    """numba raises if it finds no directory to keep code in."""
-
-    class Numba:
-        @staticmethod
-        def njit(function: object = None, **how: object) -> object:
-            if how.get("cache"):
-                return Numba._refuse
-            return function if function is not None else (lambda told: told)
-
-        @staticmethod
-        def _refuse(_function: object) -> object:
-            raise RuntimeError("cannot cache function: no locator available")
-
-    assert _compiler(Numba)(len) is len  # type: ignore[arg-type]
