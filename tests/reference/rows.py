@@ -102,13 +102,12 @@ def waited(joined: Joined, datagram: Datagram, since: int) -> bool:
     assert call is not None
     if call["enter_ns"] <= since or _polled(joined, call, at):
         return True
-    # Only who began to peek first counts.
-    peek = min(
-        datagram.peeks, key=lambda record: (record["enter_ns"], record["order"]), default=None
-    )
-    if peek is None or peek["tid"] != call["tid"]:
-        return False
-    return bool(peek["enter_ns"] <= at or _polled(joined, peek, at))
+    waiting = [
+        peek for peek in datagram.peeks if peek["enter_ns"] <= at or _polled(joined, peek, at)
+    ]
+    # Of several threads that waited in a peek only the one that began first counts.
+    first = min(waiting, key=lambda peek: (peek["enter_ns"], peek["order"]), default=None)
+    return first is not None and bool(first["tid"] == call["tid"])
 
 
 def _polled(joined: Joined, call: Record, at: int) -> bool:

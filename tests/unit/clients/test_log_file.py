@@ -42,7 +42,7 @@ def other_thread() -> Iterator[list[int]]:
     def count() -> None:
         while not over.is_set():
             turns[0] += 1
-            time.sleep(0)
+            time.sleep(0)  # gives the interpreter's lock away
 
     thread, interval = threading.Thread(target=count), sys.getswitchinterval()
     thread.start()
@@ -50,7 +50,7 @@ def other_thread() -> Iterator[list[int]]:
     # It waits by the new interval when it has had a turn since.
     seen, deadline = turns[0], time.monotonic() + DEADLINE
     while turns[0] < seen + 2:
-        time.sleep(0)
+        time.sleep(0)  # the same; a poll with a deadline
         assert time.monotonic() < deadline
     yield turns
     over.set()

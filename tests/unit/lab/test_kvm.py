@@ -109,7 +109,7 @@ def wait_for(path: Path) -> None:
     deadline = time.monotonic() + DEADLINE
     while not path.exists():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # paces a poll with a deadline
 
 
 @pytest.mark.usefixtures("qemu")

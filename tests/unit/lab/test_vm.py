@@ -181,7 +181,7 @@ def test_a_reader_that_is_stuck_does_not_hold_up_a_signal(start: Start) -> None:
     deadline = time.monotonic() + DEADLINE
     while unread(process.stdout) < PIPE_SIZE:
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # paces a poll with a deadline
     process.terminate()
     assert process.wait(DEADLINE) == 128 + signal.SIGTERM
 

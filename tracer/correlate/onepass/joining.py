@@ -186,7 +186,8 @@ def request_by_number(m: Numbers, a: int, dump: bool) -> int:
     """The last request of the message's socket that has its number and had begun, else NONE.
 
     A part of a dump belongs to a dump whose last part was not queued before it, or else to a
-    request for one that was not answered at all.
+    request for one that was not answered at all. Of a dump whose request was not seen only
+    parts are answers.
     """
     seq, queued = m[a + A_SEQ], m[a + A_QUEUED]
     if seq == 0 and not dump:
@@ -196,7 +197,9 @@ def request_by_number(m: Numbers, a: int, dump: bool) -> int:
     while q >= 0 and steps > 0:
         begun = m[q + R_BEGUN]
         if m[q + R_SEQ] == seq and begun <= queued and not m[q + R_PEER]:
-            if begun > latest and (not dump or (m[q + R_DUMP] and queued < m[q + R_OVER])):
+            open_dump = m[q + R_DUMP] != 0 and queued < m[q + R_OVER]
+            fits = open_dump if dump else m[q + R_CUT] == 0
+            if begun > latest and fits:
                 found, latest = q, begun
                 steps = min(steps, FURTHER)
             if begun > asked:
