@@ -28,6 +28,7 @@ test-host: setup ## unit, lab, browser, notebook and docs tests
 	@scripts/prefixed host $(VENV)/pytest $(SLOWEST)
 
 test-guest: setup ## the kernel tests, in the lab
+	@scripts/prefixed guest $(VENV)/python -m tracer.lab.cache
 	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider $(SLOWEST) tests/kernel
 
 bench: setup ## what tracing costs, beside other tools: a table, and docs/benchmarks.md

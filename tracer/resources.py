@@ -17,6 +17,14 @@ def project_root() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "kmod").is_dir() else None
 
 
+def runs_directory() -> Path:
+    """The directory that the lab's guests share with the host: ``runs`` in the checkout, or here.
+
+    It may not exist.
+    """
+    return (project_root() or Path.cwd()) / "runs"
+
+
 def source_dir(name: str) -> Path:
     """The directory of the sources called ``name``: "kmod" (the module) or "bpf" (the probes).
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tracer.errors import TracerError
@@ -51,11 +52,11 @@ class Btf:
         except (struct.error, ValueError) as error:
             raise _unreadable(f"it ends too early: {error}") from error
 
-    @classmethod
-    def of_running_kernel(cls) -> Btf:
+    @staticmethod
+    def of_running_kernel() -> Btf:
         """The BTF that the running kernel exports; TracerError when it exports none."""
         try:
-            return cls(VMLINUX.read_bytes())
+            return _kept(VMLINUX)
         except OSError as error:
             raise TracerError(
                 "cannot read the kernel's type information",
@@ -157,6 +158,12 @@ class Btf:
             if info >> 24 & 0x1F not in (8, 9, 10, 11, 18):
                 return type_id
             type_id = target
+
+
+@cache
+def _kept(path: Path) -> Btf:
+    """What a file holds that does not change: it is read once."""
+    return Btf(path.read_bytes())
 
 
 def _unreadable(why: str) -> TracerError:

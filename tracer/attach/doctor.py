@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tracer.attach import leftovers
@@ -20,6 +21,10 @@ TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 FILESYSTEMS = Path("/proc/filesystems")
 MODULES = Path("/proc/modules")
+KALLSYMS = Path("/proc/kallsyms")
+#: The symbols of the kernel image that are looked up: fentry needs the first, the breakpoint on
+#: the copy to user space the second.
+SYMBOLS = ("bpf_trampoline_link_prog", "_copy_to_user")
 #: Debian's package of BCC's Python bindings.
 BCC_PACKAGE = "python3-bpfcc"
 
@@ -112,7 +117,7 @@ def _fentry(read: Callable[[], Btf]) -> tuple[str, frozenset[str], bool]:
     except TracerError as error:
         return error.why, frozenset(), False
     named = frozenset(btf.functions())
-    if "bpf_trampoline_link_prog" not in _bpf_symbols():
+    if "bpf_trampoline_link_prog" not in _symbols():
         return "this kernel has no BPF trampolines", named, False
     return "", named, all(_has(btf, path) for path in STORAGE.values())
 
@@ -125,11 +130,6 @@ def _has(btf: Btf, path: str) -> bool:
     return True
 
 
-def _bpf_symbols() -> set[str]:
-    text = Path("/proc/kallsyms").read_text()
-    return {name for name in ("bpf_trampoline_link_prog",) if f" {name}" in text}
-
-
 def _has_breakpoints() -> bool:
     """Whether execution breakpoints are there and the address of ``_copy_to_user`` is known."""
     if not Path("/sys/bus/event_source/devices/breakpoint").exists():
@@ -138,12 +138,28 @@ def _has_breakpoints() -> bool:
 
 
 def symbol_address(name: str) -> int:
-    """The address of a kernel symbol, 0 when it is unknown or hidden."""
-    for line in Path("/proc/kallsyms").read_text().splitlines():
-        address, _type, symbol = line.split(None, 2)
-        if symbol == name:
-            return int(address, 16)
-    return 0
+    """The address of a symbol of the kernel image; 0 when it is not there or hidden from us.
+
+    Raises ``KeyError`` for a symbol that is not in `SYMBOLS`.
+    """
+    if name not in SYMBOLS:
+        raise KeyError(name)
+    return _symbols().get(name, 0)
+
+
+@cache
+def _symbols() -> dict[str, int]:
+    """The addresses of those of `SYMBOLS` that the kernel image has; 0 where they are hidden.
+
+    They stay the same until the next boot, and the list has some 5 MB, so it is read once.
+    """
+    text = KALLSYMS.read_bytes()
+    found = {}
+    for name in SYMBOLS:
+        end = text.find(f" {name}\n".encode())
+        if end >= 0:
+            found[name] = int(text[text.rfind(b"\n", 0, end) + 1 : end].split()[0], 16)
+    return found
 
 
 def _importable(package: str) -> bool:

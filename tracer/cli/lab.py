@@ -10,7 +10,7 @@ import click
 from tracer.cli import OUTPUT_CLOSED
 from tracer.cli.progress import note, step
 from tracer.lab import directories, kernels, kvm, session, vm
-from tracer.resources import project_root
+from tracer.resources import runs_directory
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -66,7 +66,7 @@ def command(
         raise click.UsageError(f"--deterministic needs one CPU, not {cpus}")
     version = kernels.choose(kernel)
     module = None if no_module else _build(version)
-    runs = (project_root() or Path.cwd()) / "runs"
+    runs = runs_directory()
     with directories.working_directory(runs) as directory:
         machine = _machine(version, cpus, memory, deterministic, runs, directory)
         note(f"lab: booting {version} ({'KVM' if machine.kvm else 'emulated'}) for {argv[0]}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.lab import console
+from tracer.lab import cache, console
 from tracer.lab.vm import CACHED_ROOT, Machine, interactive, run
 from tracer.resources import project_root
 
@@ -186,4 +186,6 @@ def _environment(machine: Machine, module: Path | None) -> dict[str, str]:
         environment["TRACER_MSGCHAN_KO"] = str(module)
     if machine.deterministic:
         environment |= {"TRACER_DETERMINISTIC": "1", "PYTHONHASHSEED": "0"}
+    elif not machine.kvm:
+        environment |= cache.environment(machine.shared)
     return environment

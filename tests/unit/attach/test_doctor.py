@@ -203,9 +203,9 @@ class Named(Btf):
 
 
 def test_fentry_needs_trampolines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_bpf_symbols", lambda: {"bpf_trampoline_link_prog"})
+    monkeypatch.setattr(doctor, "_symbols", lambda: {"bpf_trampoline_link_prog": 0})
     assert doctor._fentry(Named) == ("", {"netlink_unicast"}, True)
-    monkeypatch.setattr(doctor, "_bpf_symbols", set)
+    monkeypatch.setattr(doctor, "_symbols", dict)
     assert doctor._fentry(Named) == (
         "this kernel has no BPF trampolines",
         {"netlink_unicast"},
@@ -214,7 +214,7 @@ def test_fentry_needs_trampolines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_kernel_without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_bpf_symbols", lambda: {"bpf_trampoline_link_prog"})
+    monkeypatch.setattr(doctor, "_symbols", lambda: {"bpf_trampoline_link_prog": 0})
     monkeypatch.setattr(Named, "storage", False)
     assert doctor._fentry(Named) == ("", {"netlink_unicast"}, False)
 
@@ -226,5 +226,27 @@ def test_fentry_needs_types() -> None:
     assert doctor._fentry(none) == ("vmlinux: No such file", frozenset(), False)
 
 
-def test_a_symbol_that_is_not_there() -> None:
-    assert doctor.symbol_address("no_such_symbol_anywhere") == 0
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("ffffffff81a3c4e0 T _copy_to_user\n", 0xFFFFFFFF81A3C4E0),
+        ("0000000000000000 T _copy_to_user\n", 0),
+        ("ffffffff81a3c4e0 T _copy_to_user_nofault\n", 0),
+        ("ffffffffc0a3c4e0 t _copy_to_user\t[other]\n", 0),
+        ("", 0),
+    ],
+    ids=["there", "hidden", "a longer name", "of a module", "none"],
+)
+def test_the_address_of_a_symbol(
+    line: str, address: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listing = tmp_path / "kallsyms"
+    listing.write_text(f"ffffffff81000000 T _text\n{line}ffffffff82000000 T _end\n")
+    monkeypatch.setattr(doctor, "KALLSYMS", listing)
+    doctor._symbols.cache_clear()
+    try:
+        assert doctor.symbol_address("_copy_to_user") == address
+        with pytest.raises(KeyError):
+            doctor.symbol_address("_text")
+    finally:
+        doctor._symbols.cache_clear()

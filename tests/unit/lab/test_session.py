@@ -88,6 +88,29 @@ def test_the_guest_knows_what_is_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     assert session.shared_directory() == (tmp_path / "real").resolve()
 
 
+@pytest.mark.parametrize(
+    ("kvm", "deterministic", "kept"),
+    [(False, False, True), (False, True, False), (True, False, False)],
+    ids=["emulated", "deterministic", "KVM"],
+)
+def test_emulated_guests_keep_what_they_compiled(
+    kvm: bool, deterministic: bool, kept: bool, tmp_path: Path
+) -> None:
+    """With KVM compiling is fast; and a deterministic guest is the same in each boot."""
+    machine = vm.Machine(
+        image=tmp_path / "vmlinuz",
+        cpus=1,
+        memory="2G",
+        kvm=kvm,
+        deterministic=deterministic,
+        shared=tmp_path,
+        console=tmp_path / "console.log",
+    )
+    variables = session._environment(machine, None)
+    assert ("XDG_CACHE_HOME" in variables) == kept
+    assert (variables.get("NUMBA_CPU_NAME") == "generic") == kept
+
+
 def test_edited_files_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside a shell in the guest the checkout may change; Python's environment does not."""
     monkeypatch.setattr("sys.prefix", "/home/user/venv")

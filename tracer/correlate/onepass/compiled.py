@@ -71,9 +71,20 @@ def functions(fast: bool) -> dict[str, Callable[..., Any]]:
     return known
 
 
+def is_loaded() -> bool:
+    """Whether this process has loaded the compiled functions."""
+    return f"{_PACKAGE}.compiled_{_MODULES[-1]}" in sys.modules
+
+
 def is_compiled() -> bool:
-    """Whether a run before this one has left the compiled functions of this source and CPU."""
-    return compiler() is not None and any(directory().glob("**/step.window-*.nbi"))
+    """Whether a run before this one has left the compiled functions of this source and CPU.
+
+    Of the functions that a run calls, ``finish`` is the last, and so the last to be compiled.
+    """
+    if compiler() is None:
+        return False
+    keep = directory()
+    return _is_ours(keep.parent) and any(keep.glob("**/step.finish-*.nbi"))
 
 
 def directory() -> Path:
@@ -83,9 +94,7 @@ def directory() -> Path:
     looks at the file of the function alone. If only a function that this calls had changed, or
     a constant, it would go on with what it had compiled before.
     """
-    binding = importlib.import_module("llvmlite.binding")
-    cpu = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
-    digest = hashlib.sha256(cpu.encode())
+    digest = hashlib.sha256(_cpu().encode())
     for name in _MODULES:
         module = importlib.import_module(f"{_PACKAGE}.{name}")
         constants = sorted((k, v) for k, v in vars(module).items() if isinstance(v, (int, tuple)))
@@ -93,12 +102,26 @@ def directory() -> Path:
     return cache_dir("onepass") / digest.hexdigest()[:32]
 
 
+def _cpu() -> str:
+    """For which CPU numba compiles: this one, or what its variables in the environment say.
+
+    See NUMBA_CPU_NAME and NUMBA_CPU_FEATURES in numba's reference, "Environment variables".
+    """
+    config = importlib.import_module("numba").config
+    binding = importlib.import_module("llvmlite.binding")
+    name, features = config.CPU_NAME, config.CPU_FEATURES
+    if name is None:
+        name = binding.get_host_cpu_name()
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return f"{name} {features}"
+
+
 def _made(keep: Path) -> Path | None:
     """The directory, made if need be, without older ones; None if it cannot be ours alone."""
     try:
         keep.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = keep.parent.stat()
-        if about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not _is_ours(keep.parent):
             return None
         keep.mkdir(exist_ok=True)
         others = [path for path in keep.parent.iterdir() if path != keep]
@@ -108,6 +131,15 @@ def _made(keep: Path) -> Path | None:
     except OSError:
         return None
     return keep
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether only this user can write there; False where there is nothing."""
+    try:
+        about = path.stat()
+    except OSError:
+        return False
+    return about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tracer.correlate.columns import Ints
-from tracer.correlate.onepass.compiled import functions, is_compiled
+from tracer.correlate.onepass.compiled import functions, is_compiled, is_loaded
 from tracer.correlate.onepass.fields import (
     C_END,
     C_START,
@@ -116,8 +116,11 @@ def run(
 def pays(total: int) -> bool:
     """Whether compiled functions are worth their loading, or compiling, for so many records.
 
-    In the lab's guest, which is mostly emulated, compiling would take half an hour.
+    Once they are loaded they are, for any number. In the lab's guest, which is mostly emulated,
+    compiling would take half an hour.
     """
+    if is_loaded():
+        return True
     if total < MANY:
         return False
     return is_compiled() or (total >= VERY_MANY and os.environ.get("TRACER_LAB") != "1")

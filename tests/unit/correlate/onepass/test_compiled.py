@@ -19,14 +19,28 @@ pytest.importorskip("numba")
 
 
 def test_what_was_compiled_is_known_to_be_of_this_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guest sees the same files, and has another CPU."""
+    """The lab's guest sees the same files, and has another CPU."""
     traffic = Traffic(0)
     traffic.play(exchanges=10, threads=2)
     rows = traffic.calls.frames()
     correlate({kind: rows[kind] for kind in CALLS}, rows["sends"], rows["tasks"], {}, fast=True)
     assert compiled.is_compiled()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: Path.home().stat().st_uid + 1)
+        assert not compiled.is_compiled(), "it would not be loaded"
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another")
     assert not compiled.is_compiled()
+
+
+def test_what_was_compiled_for_any_cpu_is_for_any_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With numba's variables set, as in the lab's guest, the CPU that runs it does not matter."""
+    monkeypatch.setattr("numba.config.CPU_NAME", "generic")
+    monkeypatch.setattr("numba.config.CPU_FEATURES", "")
+    before = compiled.directory()
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another")
+    assert compiled.directory() == before
+    monkeypatch.setattr("numba.config.CPU_FEATURES", "+avx2")
+    assert compiled.directory() != before
 
 
 @pytest.mark.parametrize("name", compiled._MODULES)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from call_builder import CALLS, Traffic
 
 from tracer.correlate.exchanges import Correlation, correlate
+from tracer.correlate.onepass.compiled import functions
 from tracer.correlate.onepass.fields import N_TOP
 from tracer.correlate.onepass.run import MANY, VERY_MANY, pays, run
 
@@ -76,9 +78,20 @@ def test_compiled_code_makes_the_same(seed: int) -> None:
 def test_code_is_compiled_where_that_pays(
     monkeypatch: pytest.MonkeyPatch, total: int, kept: bool, lab: bool, expected: bool
 ) -> None:
+    monkeypatch.setattr("tracer.correlate.onepass.run.is_loaded", lambda: False)
     monkeypatch.setattr("tracer.correlate.onepass.run.is_compiled", lambda: kept)
     monkeypatch.setenv("TRACER_LAB", "1" if lab else "0")
     assert pays(total) == expected
+
+
+def test_code_that_is_loaded_is_used_for_a_small_recording_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("numba")
+    functions(fast=True)
+    assert pays(1)
+    monkeypatch.delitem(sys.modules, "tracer.correlate.onepass.compiled_step")
+    assert not pays(1)
 
 
 def test_the_order_of_the_tables_is_the_rings() -> None:

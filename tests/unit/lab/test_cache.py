@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The cache of emulated guests: where the host compiles to is where a program in the guest looks.
+
+That nothing is left to compile then is tested in ``tests/unit/correlate/onepass/test_ahead.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracer.lab import cache
+
+LOOK = """
+import sys
+import llvmlite.binding as binding
+binding.get_host_cpu_name = lambda: sys.argv[1]
+from tracer.correlate.onepass.compiled import directory
+print(directory())
+"""
+
+
+def place(cpu: str, environment: dict[str, str]) -> Path:
+    """Where a process on such a CPU keeps the compiled pass."""
+    told = subprocess.run(
+        [sys.executable, "-c", LOOK, cpu],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(told.stdout.strip())
+
+
+def test_the_guest_looks_where_the_host_compiled_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    called = []
+
+    def run(command: list[str], *, env: dict[str, str], check: bool) -> None:
+        assert (command[1:], check) == (["-m", "tracer.correlate.onepass.ahead"], True)
+        called.append(place("the host's", env))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", run_of(run))
+        cache.fill(tmp_path)
+    seen = place("the guest's", {**os.environ, **cache.environment(tmp_path)})
+    assert called == [seen]
+    assert seen.is_relative_to(tmp_path / "lab" / "cache")
+
+
+def run_of(replacement: Any) -> Any:
+    """``subprocess.run`` that leaves the programs of this test as they are."""
+    real = subprocess.run
+
+    def run(command: list[str], **options: Any) -> Any:
+        return (real if "-c" in command else replacement)(command, **options)
+
+    return run
+
+
+def test_a_failure_to_compile_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(subprocess.CalledProcessError):
+        cache.fill(tmp_path)
