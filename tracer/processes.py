@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Facts about processes from ``/proc``: whether they run, their users, their descendants."""
+"""Facts about processes from ``/proc``: whether they run, users, descendants, names of threads."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,6 +21,25 @@ def users(pid: int) -> set[int]:
         return set()
     (line,) = (line for line in status.splitlines() if line.startswith("Uid:"))
     return {int(uid) for uid in line.split()[1:]}
+
+
+def thread_names(pid: int) -> dict[int, str]:
+    """The name of each thread of a process, by thread id; empty if the process is gone.
+
+    Bytes that are no UTF-8 are replaced.
+    """
+    found = {}
+    with suppress(OSError):
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                text = Path(f"/proc/{pid}/task/{tid}/comm").read_text(errors="replace")
+                found[int(tid)] = text.removesuffix("\n")
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent's process id; 0 when the process has ended, and where there is none."""
+    return _parent(pid) or 0
 
 
 def descendants(pid: int) -> set[int]:

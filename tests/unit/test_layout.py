@@ -43,7 +43,6 @@ COVERED = {
     "correlate/onepass/tables.py": "unit/correlate/test_exchanges.py",
     "correlate/onepass/ways.py": "unit/correlate/test_netlink.py",
     "errors.py": "unit/test_cli.py",
-    "frames/frames.py": "unit/test_run.py",
     "plot/types.py": "unit/plot/test_latency.py",
     "pytest_plugin/__init__.py": "unit/pytest_plugin/test_check.py",
     "pytest_plugin/guest.py": "unit/pytest_plugin/test_lab.py",

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
-from tracer.processes import descendants, running, users
+from tracer.processes import descendants, parent_of, running, thread_names, users
 
 #: What must happen in time; nothing waits so long when all is well.
 DEADLINE = 300.0
@@ -92,3 +93,32 @@ def test_who_looks_is_left_out_with_its_children() -> None:
         sibling.kill()
     assert said[:2] == ["False", "False"]
     assert str(sibling.pid) in said[2:]
+
+
+def test_the_names_of_threads() -> None:
+    """Each thread has its own; that of this process was set by the kernel at exec."""
+    named, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("a) worker")
+        named.set()
+        over.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        named.wait()
+        found = thread_names(os.getpid())
+    finally:
+        over.set()
+        thread.join()
+    assert found[thread.native_id or 0] == "a) worker"
+    assert found[os.getpid()] == Path("/proc/self/comm").read_text().removesuffix("\n")
+    assert parent_of(os.getpid()) == os.getppid()
+
+
+def test_a_process_that_is_gone_has_no_names() -> None:
+    with subprocess.Popen(["true"]) as child:
+        pass
+    assert thread_names(child.pid) == {}
+    assert parent_of(child.pid) == 0

@@ -70,7 +70,8 @@ class Frames:
     def tasks(self) -> pd.DataFrame:
         """The traced threads and their names, one row for each time that a name was read.
 
-        That is when a traced thread starts another one, and when it executes a program.
+        That is when a traced thread starts another one, when it executes a program, and for
+        threads that ran already, when they were traced.
 
         start_ns
             When the name was read, ns.
@@ -81,7 +82,20 @@ class Frames:
         comm
             The thread's name.
         """
-        return self._recording.tasks.drop(columns="order")
+        return self._named.drop(columns="order")
+
+    @cached_property
+    def _named(self) -> pd.DataFrame:
+        """The records of tasks, and before them the threads that ran already (``meta.json``)."""
+        records, told = self._recording.tasks, self.meta.get("running")
+        if not told:
+            return records
+        ran = pd.DataFrame(told).assign(order=-1)
+        columns = {
+            name: np.concatenate([ran[name].to_numpy(), records[name].to_numpy()])
+            for name in records.columns
+        }
+        return pd.DataFrame(columns).astype(records.dtypes.to_dict())
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -133,7 +147,7 @@ class Frames:
     def _correlation(self) -> Correlation:
         kept = self._recording
         records = {kind: getattr(kept, kind) for kind in CALLS}
-        return correlate(records, kept.sends, kept.tasks, kept.meta)
+        return correlate(records, kept.sends, self._named, kept.meta)
 
     @property
     def exchanges(self) -> pd.DataFrame:
@@ -256,7 +270,7 @@ copy_ns, recv_exit_ns, exit_ns, send_exit_ns, decode_ns
         return bool(self.ledger["ok"].all())
 
     def _comm(self, events: pd.DataFrame) -> pd.Categorical:
-        tasks = self._recording.tasks
+        tasks = self._named
         known = tasks["tid"].to_numpy().astype(np.int64)
         found = latest(
             events["tid"].to_numpy().astype(np.int64),

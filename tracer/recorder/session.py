@@ -22,14 +22,14 @@ from tracer.attach import doctor, leftovers
 from tracer.attach.plan import Plan, make_plan
 from tracer.attach.probes import Probes
 from tracer.attach.sites import RELAY
-from tracer.attach.sockets import bound_netlink_sockets
+from tracer.attach.sockets import bound_netlink_sockets, netns_of
 from tracer.clients.sends import SPOOL_VARIABLE
 from tracer.clients.sockopt import read_counters, read_ports
 from tracer.clients.spool import Spool
 from tracer.clients.spool_reader import SpoolReader
 from tracer.errors import TracerError
 from tracer.event import NotUnderstood
-from tracer.processes import descendants, running
+from tracer.processes import descendants, parent_of, running, thread_names
 from tracer.recorder import machine
 from tracer.recorder.decode import Decoder
 from tracer.recording import SCHEMAS, RecordingWriter, empty_table, sends_table
@@ -106,6 +106,7 @@ class Session:
         self._log = LogCount()
         self._decode = Decoder()
         self._traced: list[int] = []
+        self._running: list[dict[str, Any]] = []
         self._failure: Exception | None = None
         self._stopped_ns = np.iinfo(np.int64).max
         self._flushed = time.monotonic()
@@ -148,8 +149,22 @@ class Session:
             self._probes.trace_socket(socket, pid)
         if self._plan.copy == RELAY:
             self._spool.note_relayed(pid)
+        began_ns = time.monotonic_ns()
         self._probes.trace(pid, fresh=not held)
         self._traced.append(pid)
+        if not held:
+            self._note_names(pid, began_ns)
+
+    def _note_names(self, pid: int, began_ns: int) -> None:
+        """Note the names of the threads that ran already when ``pid`` was traced, at ``began_ns``.
+
+        The probes tell only those of threads that start or call exec later.
+        """
+        with suppress(OSError):  # it has ended meanwhile
+            about = {"start_ns": began_ns, "tgid": pid, "ppid": parent_of(pid)}
+            about["netns"] = netns_of(pid)
+            names = thread_names(pid)
+            self._running += [{**about, "tid": tid, "comm": names[tid]} for tid in names]
 
     def trace_descendants(self, pid: int) -> None:
         """Trace the processes that ``pid`` had started before it was traced itself.
@@ -246,6 +261,7 @@ class Session:
             "log": self._log.as_dict(),
             "spool": _refused(self._sends.odd, self._probes.users()),
             "traced": self._traced,
+            "running": self._running,
             "not_understood": asdict(self._not_understood()),
             "end": end,
         }

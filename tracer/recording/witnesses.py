@@ -79,6 +79,9 @@ _CALL = {
     "point": TEXT, "tid": COUNT, "tgid": COUNT, "start_ns": SUM, "proto": COUNT, "portid": COUNT,
 }  # fmt: skip
 _ENDED = {"stopping_ns": SUM, "stopped_ns": SUM, "open": [_CALL], "cut": [COUNT]}
+_THREAD = {
+    "start_ns": SUM, "tid": COUNT, "tgid": COUNT, "ppid": COUNT, "netns": COUNT, "comm": TEXT,
+}  # fmt: skip
 _LOG = Each({"entries": COUNT, "time_sum": SUM})
 _REFUSED = {whose: {"count": COUNT, "first": TEXT} for whose in ("ours", "strangers")}
 
@@ -119,6 +122,7 @@ SHAPE: dict[str, Shape] = {
     **dict.fromkeys(("host", "boot_id", "tracer", "started"), TEXT),
     "command": [TEXT],
     "ring_bytes": COUNT,
+    "running": [_THREAD],
 }
 
 
