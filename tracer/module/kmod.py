@@ -86,8 +86,13 @@ def load(path: Path | None = None, progress: Progress = silent, **parameters: ob
 
 def module_info(image: bytes) -> dict[str, str]:
     """The keys vermagic, srcversion, version and name of a module's section ``.modinfo``."""
-    found = re.findall(rb"(?:^|\0)(vermagic|srcversion|version|name)=([^\0]*)(?=\0)", image)
-    return {key.decode(): value.decode(errors="replace") for key, value in found}
+    found = {}
+    for key in ("vermagic", "srcversion", "version", "name"):
+        _before, start, rest = image.rpartition(f"\0{key}=".encode())
+        value, end, _after = rest.partition(b"\0")
+        if start and end:
+            found[key] = value.decode(errors="replace")
+    return found
 
 
 def _checked(parameters: Mapping[str, object]) -> dict[str, str]:

@@ -47,6 +47,8 @@ def test_build_of_read_only_sources_has_no_warning_and_is_made_once(
     assert re.search(r"^make -C .* W=1 modules$", log, re.MULTILINE)
     assert not re.search(r"\b(warning|error)\b", log, re.IGNORECASE)
     assert module_info(built.read_bytes())["vermagic"].startswith(HEADERS[-1] + " ")
+    assert b".debug_info" not in built.read_bytes()
+    assert b".debug_info" in built.with_suffix(".o").read_bytes()
     assert build.build(HEADERS[-1], progress) == built
     assert said == [f"building msgchan for kernel {HEADERS[-1]}"]
     assert sorted(read_only.iterdir()) == before

@@ -209,3 +209,22 @@ def test_help_has_an_example(name: str) -> None:
 def test_status_as_json() -> None:
     told = CliRunner().invoke(command, ["status", "--json"])
     assert '"refcount": 1' in told.output
+
+
+@pytest.mark.parametrize(
+    ("image", "info"),
+    [
+        (
+            b"\x7fELF\0version=1.0\0srcversion=AB\0name=msgchan\0vermagic=6.1 SMP \0.text\0",
+            {"version": "1.0", "srcversion": "AB", "name": "msgchan", "vermagic": "6.1 SMP "},
+        ),
+        (b"\0version=1\0.text\0version=2\0", {"version": "2"}),
+        (b"\0name=msgcha", {}),
+        (b"rename=x\0", {}),
+        (b"\0name=\xff\0", {"name": "\N{REPLACEMENT CHARACTER}"}),
+        (b"", {}),
+    ],
+    ids=["all", "the last one", "cut off", "another key", "no text", "empty"],
+)
+def test_what_a_module_says_of_itself(image: bytes, info: dict[str, str]) -> None:
+    assert kmod.module_info(image) == info
