@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tracer.errors import TracerError
 
+#: Says where compiled probes, and the compiled pass over the records, are kept.
+COMPILED_VARIABLE = "TRACER_COMPILED"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -48,3 +50,12 @@ def cache_dir(name: str) -> Path:
     has it.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracer" / name
+
+
+def compiled_dir(name: str) -> Path:
+    """Where compiled code of this kind is kept: in `cache_dir`, or where `COMPILED_VARIABLE` says.
+
+    Emulated guests of the lab have that variable; see `tracer.lab.cache`.
+    """
+    kept = os.environ.get(COMPILED_VARIABLE)
+    return Path(kept) / name if kept else cache_dir(name)

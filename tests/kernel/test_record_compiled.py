@@ -20,7 +20,7 @@ COUNT = 7
 def test_a_second_recorder_needs_no_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TRACER_COMPILED", str(tmp_path / "compiled"))
     attach(Options()).close()
 
     def no_compiler(_text: str, _flags: list[str]) -> None:

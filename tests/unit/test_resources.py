@@ -60,3 +60,12 @@ def test_an_installation_brings_the_sources_along(installed: Path, name: str) ->
     tracked = {path.name for path in (ROOT / name).iterdir() if path.suffix in (".c", ".h")}
     assert tracked <= {path.name for path in Path(found).iterdir()}
     assert not [path for path in Path(found).rglob("*") if path.suffix in (".o", ".ko")]
+
+
+def test_compiled_code_is_kept_where_the_lab_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/caches")
+    monkeypatch.delenv("TRACER_COMPILED", raising=False)
+    assert resources.compiled_dir("bpf") == Path("/var/caches/tracer/bpf")
+    monkeypatch.setenv("TRACER_COMPILED", "/shared/compiled")
+    assert resources.compiled_dir("bpf") == Path("/shared/compiled/bpf")
+    assert resources.cache_dir("kmod") == Path("/var/caches/tracer/kmod")

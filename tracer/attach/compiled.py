@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tracer.attach.bpf import MapSpec
-from tracer.resources import cache_dir
+from tracer.resources import compiled_dir
 
 #: How many programs are kept: each plan of sites makes another one.
 _KEPT = 16
@@ -73,7 +73,7 @@ def kept(key: str, make: Callable[[], Compiled]) -> Compiled:
 
     Where nothing can be kept, such as on a full disk, each call makes a new one.
     """
-    directory = cache_dir("bpf")
+    directory = compiled_dir("bpf")
     path = directory / f"{key}.json"
     found = _read(path)
     if found is None:

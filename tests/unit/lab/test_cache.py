@@ -52,7 +52,7 @@ def test_the_guest_looks_where_the_host_compiled_to(
         cache.fill(tmp_path)
     seen = place("the guest's", {**os.environ, **cache.environment(tmp_path)})
     assert called == [seen]
-    assert seen.is_relative_to(tmp_path / "lab" / "cache")
+    assert seen.is_relative_to(tmp_path / "lab" / "compiled")
 
 
 def run_of(replacement: Any) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from tracer.resources import cache_dir
+from tracer.resources import compiled_dir
 
 #: How many directories of compiled functions are kept.
 _KEPT = 4
@@ -99,7 +99,7 @@ def directory() -> Path:
         module = importlib.import_module(f"{_PACKAGE}.{name}")
         constants = sorted((k, v) for k, v in vars(module).items() if isinstance(v, (int, tuple)))
         digest.update(f"\0{name}\0{constants}\0{inspect.getsource(module)}".encode())
-    return cache_dir("onepass") / digest.hexdigest()[:32]
+    return compiled_dir("onepass") / digest.hexdigest()[:32]
 
 
 def _cpu() -> str:
