@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class Size(click.ParamType[int]):
-    """A number of bytes: 65536, 512K, 16M, 1G."""
+    """The size of the ring in bytes: 65536, 512K, 16M, 1G."""
 
     name = "size"
 
@@ -32,7 +33,15 @@ class Size(click.ParamType[int]):
         found = re.fullmatch(r"(\d+)([KMG]?)", str(value))
         if not found:
             self.fail(f"{value!r} is no size such as 64K or 16M", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
+        size = int(found[1]) * _UNITS[found[2]]
+        if size < resource.getpagesize() or size & (size - 1):
+            self.fail(
+                f"{value} is no power of two of at least {resource.getpagesize()} bytes, such as "
+                "1M, 16M or 64M",
+                param,
+                ctx,
+            )
+        return size
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

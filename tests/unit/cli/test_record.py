@@ -18,6 +18,7 @@ from run_builder import record, times
 import tracer
 from tracer.attach import doctor
 from tracer.cli import main
+from tracer.cli.record import Size
 from tracer.errors import TracerError
 from tracer.recorder import record as recorder
 
@@ -144,3 +145,21 @@ def test_a_recording_that_the_guest_does_not_keep(
         )
     monkeypatch.delenv("TRACER_SHARED")
     assert "warning" not in run(tmp_path / "e").stderr
+
+
+@pytest.mark.parametrize("size", ["1000", "5000", "3M", "0"])
+def test_a_ring_size_that_cannot_be(size: str, tmp_path: Path) -> None:
+    """It is said before anything is done for the recording."""
+    path = tmp_path / "r"
+    arguments = ["record", "-o", str(path), "--ring-size", size, "--", "true"]
+    result = click.testing.CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert f"{size} is no power of two of at least 4096 bytes" in " ".join(result.stderr.split())
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4096", 4096), ("64K", 1 << 16), ("16M", 1 << 24), ("1G", 1 << 30)]
+)
+def test_a_ring_size(text: str, size: int) -> None:
+    assert Size().convert(text, None, None) == size
