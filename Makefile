@@ -6,12 +6,14 @@ RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 BENCH = runs/bench/$(notdir $(RUN)).json
 # What pytest tells of its slowest tests, to see where the time of `make test` goes.
 SLOWEST = --durations=30 --durations-min=5
+GUEST_TESTS = $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider $(SLOWEST)
+RECORD_TESTS = $(wildcard tests/kernel/test_record_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-host test-guest bench lint lab kmod docs clean
+.PHONY: help setup run test test-host test-guest test-module test-record bench lint lab kmod docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
@@ -21,15 +23,20 @@ run: setup ## boot the lab, record a workload on every channel, report as text a
 	@$(VENV)/tracer report $(RUN) --html $(RUN)/report.html >/dev/null
 	@$(VENV)/tracer report $(RUN)
 
-test: lint ## lint; then the tests of this machine and those of the guest, at once
-	$(MAKE) -j2 -k --no-print-directory test-host test-guest
+test: lint ## lint; then the tests of this machine and those of two guests, two at once
+	$(MAKE) -j2 -k --no-print-directory test-record test-host test-module
 
 test-host: setup ## unit, lab, browser, notebook and docs tests
 	@scripts/prefixed host $(VENV)/pytest $(SLOWEST)
 
-test-guest: setup ## the kernel tests, in the lab
-	@scripts/prefixed guest $(VENV)/python -m tracer.lab.cache
-	@scripts/prefixed guest $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider $(SLOWEST) tests/kernel
+test-guest: test-module test-record ## the kernel tests, in the lab
+
+test-module: setup ## the kernel tests that record nothing: msgchan and the clients
+	@scripts/prefixed module $(GUEST_TESTS) $(filter-out $(RECORD_TESTS),$(wildcard tests/kernel/test_*.py))
+
+test-record: setup ## the kernel tests that record
+	@scripts/prefixed record $(VENV)/python -m tracer.lab.cache
+	@scripts/prefixed record $(GUEST_TESTS) $(RECORD_TESTS)
 
 bench: setup ## what tracing costs, beside other tools: a table, and docs/benchmarks.md
 	@scripts/setup bench
