@@ -62,6 +62,8 @@ def killed_recorder(path: Path) -> Iterator[tuple[int, int]]:
     before = relayed()
     wait_until_ready(path, recorder)
     (command,) = relayed() - before
+    # The recorder is ready before it lets its command go, which ends if nobody lets it.
+    wait_for(lambda: Path(f"/proc/{command}/comm").read_text() == "sleep\n", "the command")
     kill(recorder)
     try:
         yield recorder.pid, command
