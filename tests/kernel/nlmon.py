@@ -24,15 +24,14 @@ from pathlib import Path
 DEVICE = "nlmon0"
 _ETH_P_ALL = 3
 _SO_RCVBUFFORCE, _SOL_PACKET, _PACKET_STATISTICS = 33, 263, 6
-#: ``pkt_type`` of ``linux/if_packet.h``: to user space, to the kernel.
-_TO_USER, _TO_KERNEL = 6, 7
 _HEADER = struct.Struct("<IHHII")
-_NLMSG_ERROR = 2
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLM_F_REQUEST = 1
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message to the kernel, or from it; of an NLMSG_ERROR also its error."""
+    """A message to the kernel, or from it; of an NLMSG_ERROR or NLMSG_DONE also its error."""
 
     to_kernel: bool
     proto: int
@@ -50,15 +49,19 @@ class Seen:
     lost: int = 0
 
 
-def messages(proto: int, to_kernel: bool, buffer: bytes) -> Iterator[Message]:
-    """The messages of a buffer, as ``netlink_rcv_skb`` splits it."""
+def messages(proto: int, buffer: bytes) -> Iterator[Message]:
+    """The messages of a buffer, as ``netlink_rcv_skb`` splits it.
+
+    The device does not tell who sent it; but what goes to the kernel is a request, and says so.
+    """
     at = 0
     while len(buffer) - at >= _HEADER.size:
-        size, kind, _flags, seq, _portid = _HEADER.unpack_from(buffer, at)
+        size, kind, flags, seq, _portid = _HEADER.unpack_from(buffer, at)
         if not _HEADER.size <= size <= len(buffer) - at:
             return
-        errno = 0
-        if kind == _NLMSG_ERROR and not to_kernel:
+        to_kernel, errno = bool(flags & _NLM_F_REQUEST), 0
+        # A dump that fails says so in its NLMSG_DONE (netlink_dump_done() in af_netlink.c).
+        if kind in (_NLMSG_ERROR, _NLMSG_DONE) and not to_kernel and size >= _HEADER.size + 4:
             errno = -struct.unpack_from("<i", buffer, at + _HEADER.size)[0]
         yield Message(to_kernel, proto, kind, seq, size, errno)
         at += (size + 3) & ~3
@@ -108,11 +111,10 @@ def main() -> None:
 def _arrived(tap: socket.socket) -> Iterator[Message]:
     while True:
         try:
-            buffer, (_device, proto, kind, *_rest) = tap.recvfrom(1 << 20)
+            buffer, (_device, proto, *_rest) = tap.recvfrom(1 << 20)
         except BlockingIOError:
             return
-        if kind in (_TO_USER, _TO_KERNEL):
-            yield from messages(proto, kind == _TO_KERNEL, buffer)
+        yield from messages(proto, buffer)
 
 
 if __name__ == "__main__":

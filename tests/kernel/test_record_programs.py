@@ -24,7 +24,7 @@ NAMESPACE = "programs"
 _NLMSG_ERROR = 2
 
 #: 500 rules of nftables in one transaction, so in one buffer.
-RULES = "table ip many {\n chain all {\n" + "  ip saddr 10.0.0.1 accept\n" * 500 + " }\n}\n"
+RULES = "table ip many {\n chain every {\n" + "  ip saddr 10.0.0.1 accept\n" * 500 + " }\n}\n"
 RESTORE = "*filter\n" + "-A INPUT -s 10.0.0.1 -j ACCEPT\n" * 200 + "COMMIT\n"
 SETS = "create many hash:ip\n" + "".join(
     f"add many 10.0.{n // 250}.{n % 250}\n" for n in range(1000)
@@ -69,7 +69,7 @@ PROGRAMS = {
     "nft, 500 rules": Program("nft -f rules"),
     "nft list": Program("nft list ruleset", first="nft -f rules"),
     "nft, a failing batch": Program("nft -f failing", 1),
-    "nft echo": Program("nft -e add rule ip many all counter", first="nft -f rules"),
+    "nft echo": Program("nft -e add rule ip many every counter", first="nft -f rules"),
     "iptables-nft restore": Program("iptables-nft-restore restore"),
     "ipset restore": Program("ipset restore -f sets"),
     "ipset list": Program("ipset list many", first="ipset restore -f sets"),
