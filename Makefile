@@ -6,7 +6,9 @@ RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 BENCH = runs/bench/$(notdir $(RUN)).json
 # What pytest tells of its slowest tests, to see where the time of `make test` goes.
 SLOWEST = --durations=30 --durations-min=5
-GUEST_TESTS = $(VENV)/tracer lab --timeout 4800 -- pytest -p no:cacheprovider $(SLOWEST)
+# Without hypothesis, which the kernel tests do not use: there it takes half a minute to load.
+GUEST_TESTS = $(VENV)/tracer lab --timeout 4800 -- \
+	pytest -p no:cacheprovider -p no:hypothesispytest $(SLOWEST)
 RECORD_TESTS = $(wildcard tests/kernel/test_record_*.py)
 
 .DEFAULT_GOAL := help

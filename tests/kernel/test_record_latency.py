@@ -6,6 +6,8 @@ Named so because the tests that attach probes come last, see CONTRIBUTING.md.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 import scipy.special
 
@@ -53,15 +55,19 @@ class Lent(Attached):
 
 
 class Lender:
-    """Lends the session's probes to the sessions inside it."""
+    """Lends the session's probes to a session inside it."""
 
     def __init__(self, probes: Probes) -> None:
-        self._lent = Lent(probes)
+        @pytest.fixture(scope="session")
+        def latency_probes() -> Lent:
+            return Lent(probes)
 
-    @pytest.fixture(scope="session")
-    def latency_probes(self) -> Lent:
-        """Instead of the plugin's own."""
-        return self._lent
+        self._fixtures = ModuleType("lent_probes")
+        self._fixtures.__dict__["latency_probes"] = latency_probes
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Of two fixtures of one name, that of the plugin counts that was registered last."""
+        config.pluginmanager.register(self._fixtures)
 
 
 STRICT = """
@@ -76,17 +82,22 @@ def test_echo(latency):
 """
 
 
+def run_inside(pytester: pytest.Pytester, probes: Probes, *arguments: str) -> pytest.RunResult:
+    """A session inside this one, without what it does not need: hypothesis takes long to load."""
+    options = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    return pytester.runpytest(*options, *arguments, plugins=[Lender(probes)])
+
+
 def test_a_project_that_makes_errors_of_warnings(pytester: pytest.Pytester, probes: Probes) -> None:
     """BCC deprecates texts as names. How probes are attached, this tree's own filter watches."""
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.makepyfile(STRICT.format(how="unchecked=True"))
-    result = pytester.runpytest("-p", "no:cacheprovider", plugins=[Lender(probes)])
-    result.assert_outcomes(passed=1, warnings=0)
+    run_inside(pytester, probes).assert_outcomes(passed=1, warnings=0)
 
 
 def test_a_trace_that_nothing_checks_is_an_error(pytester: pytest.Pytester, probes: Probes) -> None:
     pytester.makepyfile(STRICT.format(how=""))
-    result = pytester.runpytest("-p", "no:cacheprovider", plugins=[Lender(probes)])
+    result = run_inside(pytester, probes)
     result.assert_outcomes(passed=1, errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
@@ -94,7 +105,7 @@ def test_a_trace_that_nothing_checks_is_an_error(pytester: pytest.Pytester, prob
 def test_a_slower_handler_fails_and_is_named(pytester: pytest.Pytester, probes: Probes) -> None:
     def run(delay: int, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_echo=TEST.format(delay=delay))
-        return pytester.runpytest("-p", "no:cacheprovider", *arguments, plugins=[Lender(probes)])
+        return run_inside(pytester, probes, *arguments)
 
     run(0, "--latency-update").assert_outcomes(passed=1)
     again = run(0)
