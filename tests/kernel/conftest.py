@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from tracer.recorder.record import capture
 from tracer.recorder.session import Options, attach
 from tracer.recorder.traced import Traced
 from tracer.run import Run, load
+
+_NAMESPACE = "programs"
 
 
 class KernelLog:
@@ -120,3 +123,12 @@ def probes() -> Iterator[Probes]:
 def recorder(probes: Probes, tmp_path: Path) -> Recorder:
     """Records with the plan's own choice of sites."""
     return Recorder(probes, tmp_path)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """The name of a network namespace in which nothing is but its loopback device."""
+    subprocess.run(["ip", "netns", "add", _NAMESPACE], check=True)
+    subprocess.run(["ip", "-n", _NAMESPACE, "link", "set", "lo", "up"], check=True)
+    yield _NAMESPACE
+    subprocess.run(["ip", "netns", "del", _NAMESPACE], check=True)

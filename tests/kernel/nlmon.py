@@ -4,8 +4,9 @@
 As a program it runs in the network namespace that it watches, and writes what it saw to standard
 output when its standard input ends: a line of JSON for each message.
 
-The device copies every netlink buffer that goes to or comes from user space
-(``netlink_deliver_tap`` in ``net/netlink/af_netlink.c``).
+The device copies every netlink buffer that goes to or comes from user space, but for some
+protocols, such as uevents (``netlink_deliver_tap`` and ``netlink_filter_tap`` in
+``net/netlink/af_netlink.c``).
 """
 
 from __future__ import annotations

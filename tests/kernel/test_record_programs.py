@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from nlmon import Seen, watched
 from tracer.recorder.record import record_command
 from tracer.run import Run
 
-NAMESPACE = "programs"
 _NLMSG_ERROR = 2
 
 #: 500 rules of nftables in one transaction, so in one buffer.
@@ -44,13 +42,60 @@ for thread in threads:
 """
 
 
+#: Twenty sockets that are told of links, and one that makes a link and removes it again.
+LISTENERS = """
+import socket
+from pyroute2 import IPRoute
+from pyroute2.netlink.rtnl import RTM_DELLINK
+def listener():
+    found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    found.bind((0, 1))
+    return found
+listeners = [listener() for _ in range(20)]
+with IPRoute() as route:
+    route.link("add", ifname="one", kind="dummy")
+    route.link("del", index=route.link_lookup(ifname="one")[0])
+for one in listeners:
+    while int.from_bytes(one.recv(65536)[4:6], "little") != RTM_DELLINK:
+        pass
+"""
+ASYNC = """
+import asyncio
+from pyroute2 import AsyncIPRoute
+async def ask():
+    async with AsyncIPRoute() as route:
+        for _ in range(5):
+            async for _link in await route.get_links():
+                pass
+async def main():
+    await asyncio.gather(*(ask() for _ in range(4)))
+asyncio.run(main())
+"""
+NDB = """
+from pyroute2 import NDB
+with NDB() as ndb:
+    print(ndb.interfaces.summary())
+"""
+
+
 @dataclass(frozen=True)
 class Program:
-    """A command line of the shell, and its exit status; ``first`` is run before it, untraced."""
+    """A command line of the shell, and its exit status.
+
+    ``first`` is run before it, untraced. ``told`` are the protocol and type of the messages of
+    which the program must have a row for each that the witness saw, though it did not ask.
+    """
 
     command: str
     status: int = 0
     first: str = "true"
+    told: tuple[int, int] = (0, 0)
+
+
+def listening(listener: str, word: str, event: str) -> str:
+    """A listener in the background, events until it has printed a word, and its end."""
+    again = f"until grep -q {word} told; do {event}; done"
+    return f"{listener} >told & listener=$!; {again}; kill $listener; wait $listener; true"
 
 
 PROGRAMS = {
@@ -77,15 +122,18 @@ PROGRAMS = {
     "conntrack": Program("conntrack -L; conntrack -S"),
     "ethtool": Program("ethtool -k lo; ethtool lo"),
     "pyroute2, 8 threads": Program("python threads.py"),
+    "pyroute2, asyncio": Program("python asynchronous.py"),
+    "pyroute2, NDB": Program("python ndb.py"),
+    "20 listeners": Program("python listeners.py", told=(0, 17)),
+    "ip monitor": Program(
+        listening("ip monitor link", "one", "ip link add one type dummy; ip link del one"),
+        told=(0, 17),
+    ),
+    "nft monitor": Program(
+        listening("nft monitor", "delete", "nft add table many; nft delete table many"),
+        told=(12, 10 << 8 | 2),
+    ),
 }
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)
-    yield NAMESPACE
-    subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
 
 
 @pytest.fixture
@@ -95,7 +143,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (("rules", RULES), ("failing", failing), ("restore", RESTORE)):
         (tmp_path / name).write_text(text)
     (tmp_path / "sets").write_text(SETS)
-    (tmp_path / "threads.py").write_text(THREADS)
+    scripts = {"threads": THREADS, "listeners": LISTENERS, "asynchronous": ASYNC, "ndb": NDB}
+    for name, text in scripts.items():
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
 
 
@@ -114,6 +164,20 @@ def test_a_program(name: str, recorder: Recorder, namespace: str) -> None:
     assert status == program.status
     assert rows(run) == requests(seen)
     assert failures(run) == errors(seen)
+    assert notified(run, program.told) == told(seen, program.told)
+    assert bool(told(seen, program.told)) == (program.told != (0, 0))
+
+
+def notified(run: Run, kind: tuple[int, int]) -> int:
+    """How many notifications of a protocol and type are rows."""
+    rows = run.exchanges[run.exchanges["channel"] == "notify"]
+    types = rows["msg_type"].fillna(0).astype("int64")
+    return int(((rows["proto"] == kind[0]) & (types == kind[1])).sum())
+
+
+def told(seen: Seen, kind: tuple[int, int]) -> int:
+    """How many messages of a protocol and type nlmon saw come from the kernel."""
+    return sum((m.proto, m.type) == kind for m in seen.messages if not m.to_kernel)
 
 
 def requests(seen: Seen) -> Counter[tuple[int, ...]]:
