@@ -101,7 +101,8 @@ def test_the_order_of_the_tables_is_the_rings() -> None:
     assert_same(again, made(0))
 
 
-def test_the_memory_grows_no_more_once_everything_is_complete() -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_memory_grows_no_more_once_everything_is_complete(fast: bool) -> None:
     """What a long recording keeps is what a short one does, besides its rows."""
     rows = frames(0)
     step, span = 1 + max(int(rows[kind]["order"].max()) for kind in CALLS), 10**7
@@ -114,6 +115,6 @@ def test_the_memory_grows_no_more_once_everything_is_complete() -> None:
             many[kind]["order"] += number * step
             for name in many[kind].filter(like="_ns"):
                 many[kind][name] += (many[kind][name] > 0) * number * span
-        result = run(many, rows["sends"], rows["tasks"], patience=100)
+        result = run(many, rows["sends"], rows["tasks"], fast=fast, window=1_000, patience=100)
         tops.append(result.n[N_TOP])
     assert tops[1] < 1.2 * tops[0]
