@@ -92,9 +92,10 @@ def directory() -> Path:
 
     That is the CPU, the sources, and the constants that these take from elsewhere. numba itself
     looks at the file of the function alone. If only a function that this calls had changed, or
-    a constant, it would go on with what it had compiled before.
+    a constant, it would go on with what it had compiled before. And the place of the sources, by
+    which numba tells apart what it has compiled: code of another checkout is not loaded here.
     """
-    digest = hashlib.sha256(_cpu().encode())
+    digest = hashlib.sha256(f"{_cpu()}\0{Path(__file__).parent}".encode())
     for name in _MODULES:
         module = importlib.import_module(f"{_PACKAGE}.{name}")
         constants = sorted((k, v) for k, v in vars(module).items() if isinstance(v, (int, tuple)))

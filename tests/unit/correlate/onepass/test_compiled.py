@@ -63,6 +63,13 @@ def test_a_change_of_a_constant_is_noticed(constant: str, monkeypatch: pytest.Mo
     assert compiled.directory() != before
 
 
+def test_another_checkout_has_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numba would not load what was compiled for a file elsewhere, and compile it again."""
+    before = compiled.directory()
+    monkeypatch.setattr(compiled, "__file__", f"/elsewhere/{Path(compiled.__file__).name}")
+    assert compiled.directory() != before
+
+
 class Numba(SimpleNamespace):
     """Notes where compiled code would be kept: nowhere, the directory, or where numba chooses."""
 
