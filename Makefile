@@ -6,7 +6,7 @@ RUN  := runs/$(shell date +%Y%m%d-%H%M%S)
 BENCH = runs/bench/$(notdir $(RUN)).json
 # What pytest tells of its slowest tests, to see where the time of `make test` goes.
 SLOWEST = --durations=30 --durations-min=5
-# Without hypothesis, which the kernel tests do not use: there it takes half a minute to load.
+# Without hypothesis, which the kernel tests do not use, and which takes long to load there.
 GUEST_TESTS = $(VENV)/tracer lab --timeout 4800 -- \
 	pytest -p no:cacheprovider -p no:hypothesispytest $(SLOWEST)
 RECORD_TESTS = $(wildcard tests/kernel/test_record_*.py)
@@ -37,7 +37,7 @@ test-module: setup ## the kernel tests that record nothing: msgchan and the clie
 	@scripts/prefixed module $(GUEST_TESTS) $(filter-out $(RECORD_TESTS),$(wildcard tests/kernel/test_*.py))
 
 test-record: setup ## the kernel tests that record
-	@scripts/prefixed record $(VENV)/python -m tracer.lab.cache
+	@scripts/prefixed record $(VENV)/python -m tracer.lab.compiled
 	@scripts/prefixed record $(GUEST_TESTS) $(RECORD_TESTS)
 
 bench: setup ## what tracing costs, beside other tools: a table, and docs/benchmarks.md

@@ -19,8 +19,8 @@ from nlmon import Seen, watched
 from tracer.recorder.record import record_command
 from tracer.run import Run
 
-_NLMSG_ERROR = 2
-
+#: Seconds after which a program that does not come to its end is ended, which is a failure.
+DEADLINE = 300.0
 #: 500 rules of nftables in one transaction, so in one buffer.
 RULES = "table ip many {\n chain every {\n" + "  ip saddr 10.0.0.1 accept\n" * 500 + " }\n}\n"
 RESTORE = "*filter\n" + "-A INPUT -s 10.0.0.1 -j ACCEPT\n" * 200 + "COMMIT\n"
@@ -40,8 +40,6 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """
-
-
 #: Twenty sockets that are told of links, and one that makes a link and removes it again.
 LISTENERS = """
 import socket
@@ -80,7 +78,7 @@ with NDB() as ndb:
 
 @dataclass(frozen=True)
 class Program:
-    """A command line of the shell, and its exit status.
+    """A command line of the shell, its exit status, and how many requests it sends at least.
 
     ``first`` is run before it, untraced. ``told`` are the protocol and type of the messages of
     which the program must have a row for each that the witness saw, though it did not ask.
@@ -88,6 +86,7 @@ class Program:
 
     command: str
     status: int = 0
+    least: int = 1
     first: str = "true"
     told: tuple[int, int] = (0, 0)
 
@@ -108,14 +107,14 @@ PROGRAMS = {
     ),
     "a device that is not there": Program("ip link del nothing", 1),
     "ip -batch": Program(
-        "ip -batch batch", first="seq -f 'address add 10.1.0.%g/32 dev lo' 40 >batch"
+        "ip -batch batch", least=40, first="seq -f 'address add 10.1.0.%g/32 dev lo' 40 >batch"
     ),
     "ss": Program("ss -anp"),
-    "nft, 500 rules": Program("nft -f rules"),
+    "nft, 500 rules": Program("nft -f rules", least=500),
     "nft list": Program("nft list ruleset", first="nft -f rules"),
-    "nft, a failing batch": Program("nft -f failing", 1),
+    "nft, a failing batch": Program("nft -f failing", 1, least=500),
     "nft echo": Program("nft -e add rule ip many every counter", first="nft -f rules"),
-    "iptables-nft restore": Program("iptables-nft-restore restore"),
+    "iptables-nft restore": Program("iptables-nft-restore restore", least=200),
     "ipset restore": Program("ipset restore -f sets"),
     "ipset list": Program("ipset list many", first="ipset restore -f sets"),
     "ipvsadm": Program("ipvsadm -A -t 10.0.0.1:80; ipvsadm -L -n"),
@@ -157,13 +156,17 @@ def test_a_program(name: str, recorder: Recorder, namespace: str) -> None:
     subprocess.run([*inside, program.first], check=True)
     path = recorder.path / "program"
     with watched(namespace) as seen:
-        status = record_command(path, [*inside, program.command], probes=recorder.probes)
+        status = record_command(
+            path, [*inside, program.command], duration=DEADLINE, probes=recorder.probes
+        )
     run = recorder.opened(path)
     print(name, report(run, seen))
     assert seen.lost == 0
     assert status == program.status
+    assert requests(seen).total() >= program.least
     assert rows(run) == requests(seen)
     assert failures(run) == errors(seen)
+    assert bool(errors(seen)) or program.status == 0
     assert notified(run, program.told) == told(seen, program.told)
     assert bool(told(seen, program.told)) == (program.told != (0, 0))
 

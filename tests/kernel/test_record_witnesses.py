@@ -18,6 +18,8 @@ from conftest import Recorder
 from tracer.module.kmod import DEFAULTS
 from tracer.recorder.record import record_command, record_process
 
+#: Seconds after which a program that does not come to its end is ended, which is a failure.
+DEADLINE = 300.0
 TRACEFS = Path("/sys/kernel/tracing")
 MSGCHAN = int(DEFAULTS["sockopt_base"])
 SOCKOPTS = {
@@ -47,6 +49,7 @@ def test_a_program_that_uses_socket_options(name: str, recorder: Recorder, names
     # The recorder reads msgchan's counters by options of its own.
     theirs = {(c, o): n for (pf, c, o), n in calls.items() if pf == family and o < MSGCHAN}
     assert ours == Counter(theirs)
+    assert ours.total() > 0
 
 
 @contextmanager
@@ -120,8 +123,9 @@ def test_messages_without_a_header(
     """uevents are text: each that udevadm printed is a row, and none has an invented type."""
     monkeypatch.chdir(recorder.path)
     inside = ["nsenter", f"--net=/run/netns/{namespace}", "sh", "-c", UEVENTS]
-    assert record_command(recorder.path / "r", inside, probes=recorder.probes) == 0
-    run = recorder.opened(recorder.path / "r", full=False)
+    path = recorder.path / "r"
+    assert record_command(path, inside, duration=DEADLINE, probes=recorder.probes) == 0
+    run = recorder.opened(path, full=False)
     rows = run.exchanges[(run.exchanges["proto"] == 15) & (run.exchanges["channel"] == "notify")]
     printed = Path("told").read_text().count("\nKERNEL[")
     print(f"{len(rows)} rows, {printed} printed")

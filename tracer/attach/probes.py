@@ -26,6 +26,7 @@ from tracer.attach.program import (
     compiler_flags,
 )
 from tracer.attach.ring import Ring
+from tracer.attach.ring_size import require_ring_size
 from tracer.attach.sites import (
     BREAKPOINT,
     FUNCTIONS,
@@ -99,13 +100,7 @@ class Probes:
         protocols: tuple[int, int] = (30, 31),
         options: range = range(10128, 10130),
     ) -> None:
-        page = os.sysconf("SC_PAGESIZE")
-        if ring_bytes < page or ring_bytes & (ring_bytes - 1):
-            raise TracerError(
-                "cannot make the ring",
-                f"{ring_bytes} bytes is no power of two of at least {page}",
-                "give --ring-size such as 1M, 16M or 64M",
-            )
+        require_ring_size(ring_bytes)
         self.plan = plan
         self._breakpoints: list[int] = []
         self._kprobes: list[Any] = []

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from tracer.attach import doctor
+from tracer.attach.ring_size import require_ring_size
 from tracer.cli.progress import note, step
 from tracer.lab.session import shared_directory
 
@@ -20,7 +20,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class Size(click.ParamType[int]):
-    """The size of the ring in bytes: 65536, 512K, 16M, 1G."""
+    """A number of bytes: 65536, 512K, 16M, 1G."""
 
     name = "size"
 
@@ -33,15 +33,7 @@ class Size(click.ParamType[int]):
         found = re.fullmatch(r"(\d+)([KMG]?)", str(value))
         if not found:
             self.fail(f"{value!r} is no size such as 64K or 16M", param, ctx)
-        size = int(found[1]) * _UNITS[found[2]]
-        if size < resource.getpagesize() or size & (size - 1):
-            self.fail(
-                f"{value} is no power of two of at least {resource.getpagesize()} bytes, such as "
-                "1M, 16M or 64M",
-                param,
-                ctx,
-            )
-        return size
+        return int(found[1]) * _UNITS[found[2]]
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -125,6 +117,7 @@ def command(
     """
     if bool(argv) == (pid is not None):
         raise click.UsageError("give either a command after -- or a process with -p")
+    require_ring_size(ring_size)
     # Check before importing BCC, because BCC may be what is missing.
     doctor.require()
     from tracer.recorder.record import record_command, record_process

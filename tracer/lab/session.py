@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.lab import cache, console
+from tracer.lab import compiled, console
 from tracer.lab.vm import CACHED_ROOT, Machine, interactive, run
 from tracer.resources import project_root
 
@@ -187,5 +187,5 @@ def _environment(machine: Machine, module: Path | None) -> dict[str, str]:
     if machine.deterministic:
         environment |= {"TRACER_DETERMINISTIC": "1", "PYTHONHASHSEED": "0"}
     elif not machine.kvm:
-        environment |= cache.environment(machine.shared)
+        environment |= compiled.environment(machine.shared)
     return environment

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from script_machine import script_machine
 
 from tracer.errors import TracerError
 from tracer.lab import console, session, vm
@@ -61,15 +63,7 @@ def test_the_guest_knows_what_is_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     """What the script exports, run by a shell, is what a program in the guest reads."""
     (tmp_path / "real").mkdir()
     (tmp_path / "runs dir").symlink_to(tmp_path / "real")
-    machine = vm.Machine(
-        image=tmp_path / "vmlinuz",
-        cpus=1,
-        memory="2G",
-        kvm=False,
-        deterministic=False,
-        shared=tmp_path / "runs dir",
-        console=tmp_path / "console.log",
-    )
+    machine = replace(script_machine(tmp_path), shared=tmp_path / "runs dir")
     exported = []
 
     def boot(_machine: vm.Machine, script: Path, _timeout: float) -> int:
@@ -97,15 +91,7 @@ def test_emulated_guests_keep_what_they_compiled(
     kvm: bool, deterministic: bool, kept: bool, tmp_path: Path
 ) -> None:
     """With KVM compiling is fast; and a deterministic guest is the same in each boot."""
-    machine = vm.Machine(
-        image=tmp_path / "vmlinuz",
-        cpus=1,
-        memory="2G",
-        kvm=kvm,
-        deterministic=deterministic,
-        shared=tmp_path,
-        console=tmp_path / "console.log",
-    )
+    machine = replace(script_machine(tmp_path), kvm=kvm, deterministic=deterministic)
     variables = session._environment(machine, None)
     assert ("TRACER_COMPILED" in variables) == kept
     assert (variables.get("NUMBA_CPU_NAME") == "generic") == kept

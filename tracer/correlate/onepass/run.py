@@ -117,7 +117,7 @@ def pays(total: int) -> bool:
     """Whether compiled functions are worth their loading, or compiling, for so many records.
 
     Once they are loaded they are, for any number. In the lab's guest, which is mostly emulated,
-    compiling would take half an hour.
+    compiling takes too long.
     """
     if is_loaded():
         return True

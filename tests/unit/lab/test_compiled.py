@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cache of emulated guests: where the host compiles to is where a program in the guest looks.
+"""Compiled code of emulated guests: programs in the guest look where the host compiles to.
 
 That nothing is left to compile then is tested in ``tests/unit/correlate/onepass/test_ahead.py``.
 """
@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tracer.lab import cache
+from tracer.lab import compiled
+from tracer.resources import runs_directory
 
 LOOK = """
 import sys
@@ -49,8 +50,8 @@ def test_the_guest_looks_where_the_host_compiled_to(
 
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "run", run_of(run))
-        cache.fill(tmp_path)
-    seen = place("the guest's", {**os.environ, **cache.environment(tmp_path)})
+        compiled.fill(tmp_path)
+    seen = place("the guest's", {**os.environ, **compiled.environment(tmp_path)})
     assert called == [seen]
     assert seen.is_relative_to(tmp_path / "lab" / "compiled")
 
@@ -68,4 +69,17 @@ def run_of(replacement: Any) -> Any:
 def test_a_failure_to_compile_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(subprocess.CalledProcessError):
-        cache.fill(tmp_path)
+        compiled.fill(tmp_path)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_only_emulated_guests_need_it(
+    fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[Path] = []
+    monkeypatch.setattr("tracer.lab.kernels.choose", lambda _name: "6.1.0")
+    monkeypatch.setattr("tracer.lab.kernels.image", lambda version: tmp_path / version)
+    monkeypatch.setattr("tracer.lab.kvm.usable", lambda image: fast and image.name == "6.1.0")
+    monkeypatch.setattr(compiled, "fill", filled.append)
+    compiled.main()
+    assert filled == ([] if fast else [runs_directory()])

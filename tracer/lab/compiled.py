@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What emulated guests keep for the guests after them: compiled probes, and the compiled pass.
+"""Where emulated guests find compiled code: the probes, and the pass over the records.
 
-In an emulated guest it takes half a minute to compile the probes, and half an hour to compile the
-pass over the records (`tracer.correlate.onepass`). So they lie in the directory that the guest
-shares with the host. The host compiles the pass in seconds, if asked to, by ``python -m
-tracer.lab.cache``: for the oldest CPU of this architecture, because the guest's is not the host's.
+A guest's files are gone when it ends, and compiling takes long where the processor is emulated. So
+guests keep the compiled probes in the directory that they share with the host, for the guests after
+them. The pass (`tracer.correlate.onepass`) takes so long that none compiles it: the host does, when
+``python -m tracer.lab.compiled`` is called, for every x86-64 CPU, since the guest has another.
 
-Deterministic guests have no part in it: to be the same in each boot, they start without a cache.
+Deterministic guests have no part in this: to be the same in each boot, they find nothing compiled.
+With KVM compiling is fast.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tracer.lab import kernels, kvm
 from tracer.resources import COMPILED_VARIABLE, runs_directory
 
 #: For numba: code for every x86-64 CPU.
@@ -36,5 +38,11 @@ def fill(runs: Path) -> None:
     subprocess.run(command, env={**os.environ, **environment(runs)}, check=True)
 
 
+def main() -> None:
+    """Compile the pass, if this machine's guests are emulated."""
+    if not kvm.usable(kernels.image(kernels.choose(None))):
+        fill(runs_directory())
+
+
 if __name__ == "__main__":
-    fill(runs_directory())
+    main()
